@@ -1,0 +1,155 @@
+//! Contact with the coordinator: what an agent says when it begins, and what its absence means (nearly nothing).
+
+use holdfast_shared::model::Fingerprint;
+use holdfast_shared::time::{Duration, Timestamp};
+use holdfast_shared::wire::{FromAgent, Register};
+
+use crate::agent::{Agent, group_of};
+use crate::effect::Effect;
+
+/// Pause between heartbeats when the fingerprint names no keep-alive.
+const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(30);
+
+/// Contact with the coordinator.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    session: Option<u64>,
+    since: Timestamp,
+    last_heard: Timestamp,
+    heartbeat_at: Timestamp,
+}
+
+impl Connection {
+    /// No contact yet; the agent's start counts as the last one.
+    pub(crate) const fn new(now: Timestamp) -> Self {
+        Self {
+            session: None,
+            since: now,
+            last_heard: now,
+            heartbeat_at: now,
+        }
+    }
+
+    /// Something arrived from the coordinator.
+    pub(crate) fn heard(&mut self, now: Timestamp) {
+        self.last_heard = now;
+    }
+
+    /// The session, while there is contact.
+    pub(crate) const fn session(&self) -> Option<u64> {
+        self.session
+    }
+
+    pub(crate) const fn status(&self) -> (bool, Timestamp) {
+        (self.session.is_some(), self.since)
+    }
+}
+
+impl Agent {
+    pub(crate) fn on_link_up(&mut self, session: u64) {
+        self.connection.session = Some(session);
+        self.connection.since = self.now.mono;
+        self.connection.heard(self.now.mono);
+        self.register();
+    }
+
+    pub(crate) fn on_link_down(&mut self) {
+        if self.connection.session.take().is_some() {
+            self.connection.since = self.now.mono;
+            self.connection.heard(self.now.mono);
+        }
+        self.outbox.on_link_down();
+    }
+
+    pub(crate) fn on_fingerprint(&mut self, fingerprint: Box<Fingerprint>) {
+        if self.fingerprint.as_ref() == Some(&fingerprint) {
+            return;
+        }
+        self.fingerprint = Some(fingerprint);
+        self.register();
+    }
+
+    /// Says who is there, what it holds and what became of everything; needs contact and a fingerprint.
+    fn register(&mut self) {
+        let (Some(session), Some(fingerprint)) = (self.connection.session, &self.fingerprint) else {
+            return;
+        };
+        let fingerprint = serde_json::to_vec(fingerprint).expect("a fingerprint is plain data");
+        let register = Register {
+            session,
+            held: self.held,
+            fingerprint,
+        };
+        self.effect(Effect::Publish(FromAgent::Register(register)));
+        self.report_all();
+        self.publish_interest(true);
+        self.connection.heartbeat_at = self.now.mono + self.heartbeat_pause();
+    }
+
+    fn heartbeat_pause(&self) -> Duration {
+        let pause = self
+            .fingerprint
+            .as_ref()
+            .map_or(Duration::ZERO, |it| it.keep_alive);
+        if pause == Duration::ZERO {
+            HEARTBEAT_DEFAULT
+        } else {
+            pause
+        }
+    }
+
+    pub(crate) fn on_heartbeat_time(&mut self) {
+        if let Some(session) = self.connection.session
+            && self.now.mono >= self.connection.heartbeat_at
+        {
+            self.heartbeat(session);
+        }
+    }
+
+    /// Tells the coordinator what this agent holds, which also makes it send what is missing.
+    pub(crate) fn heartbeat(&mut self, session: u64) {
+        self.effect(Effect::Publish(FromAgent::Heartbeat {
+            session,
+            held: self.held,
+        }));
+        self.connection.heartbeat_at = self.now.mono + self.heartbeat_pause();
+    }
+
+    /// Ends what must not outlive the loss of contact for longer than its job says: the one and only case.
+    pub(crate) fn on_stop_after_disconnect(&mut self) {
+        for id in self.alloc_ids() {
+            if self
+                .stop_after_disconnect_at(id)
+                .is_some_and(|at| self.now.mono >= at)
+            {
+                self.begin_stop(
+                    id,
+                    "stopped because its node was out of contact for longer than stop_on_client_after",
+                );
+            }
+        }
+    }
+
+    fn stop_after_disconnect_at(&self, id: holdfast_shared::id::AllocId) -> Option<Timestamp> {
+        if self.connection.session.is_some() {
+            return None;
+        }
+        let record = self
+            .allocs
+            .get(&id)
+            .filter(|record| !record.stopping && !record.client.is_terminal())?;
+        let job = self.job(record)?;
+        let after = group_of(job, record)?.disconnect_policy().stop_on_client_after?;
+        Some(self.connection.last_heard + after)
+    }
+
+    pub(crate) fn connection_timeout(&self) -> Option<Timestamp> {
+        if self.connection.session.is_some() {
+            return Some(self.connection.heartbeat_at);
+        }
+        self.allocs
+            .keys()
+            .filter_map(|id| self.stop_after_disconnect_at(*id))
+            .min()
+    }
+}

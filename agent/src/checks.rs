@@ -1,0 +1,333 @@
+//! Health checks of services, run from the agent: one small task per check, from `Effect::Watch` to `Effect::Unwatch`.
+
+mod http;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use holdfast_agent_core::{AllocRecord, CheckRef, Input};
+use holdfast_shared::model::{Check, Fingerprint, Service, TaskGroup};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::runtime::News;
+use crate::taskenv::address_of;
+
+/// Pause between two runs when the job names none.
+const INTERVAL_DEFAULT: Duration = Duration::from_secs(10);
+/// How long a run may take when the job does not say.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+
+/// The checks that are being run.
+#[derive(Debug, Default)]
+pub struct Checks(BTreeMap<CheckRef, Running>);
+
+/// Ends with its owner.
+#[derive(Debug)]
+struct Running(JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What a check does, with everything resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Host and port.
+    address: String,
+    /// `None` only connects.
+    request: Option<http::Request>,
+    interval: Duration,
+    timeout: Duration,
+}
+
+/// Why a check cannot be run.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheckError {
+    /// The check is not in the job.
+    #[error("the job has no such check")]
+    Unknown,
+    /// The port is neither one of the allocation's nor a number.
+    #[error("check {check:?} has no port: {label:?} is neither a port of the group nor a number")]
+    Port {
+        /// The check.
+        check: String,
+        /// What it names.
+        label: String,
+    },
+    /// The agent has no way to run it.
+    #[error("check {check:?} is of type {kind:?}; http and tcp checks can be run")]
+    Kind {
+        /// The check.
+        check: String,
+        /// Its type.
+        kind: String,
+    },
+}
+
+impl Checks {
+    /// Begins to run a check; the first time at once. Results go to `news`.
+    pub fn watch(&mut self, check: CheckRef, probe: Probe, news: UnboundedSender<News>) {
+        let reference = check.clone();
+        let work = async move {
+            let mut ticks = tokio::time::interval(probe.interval);
+            // A box that slept or was busy does not catch up on what it missed.
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let passing = probe.passes().await;
+                let result = Input::Check(reference.clone(), passing);
+                if news.send(News::Input(result)).is_err() {
+                    return;
+                }
+            }
+        };
+        self.0.insert(check, Running(tokio::spawn(work)));
+    }
+
+    /// Ends a check.
+    pub fn unwatch(&mut self, check: &CheckRef) {
+        self.0.remove(check);
+    }
+}
+
+impl Probe {
+    /// What the check `reference` of an allocation does.
+    ///
+    /// # Errors
+    /// When the job has no such check, or it cannot be run.
+    pub fn of(
+        reference: &CheckRef,
+        record: &AllocRecord,
+        group: &TaskGroup,
+        node: &Fingerprint,
+    ) -> Result<Self, CheckError> {
+        let services = group
+            .task(&reference.task)
+            .map_or_else(|| group.services(), |task| task.services());
+        let service = services.get(reference.service).ok_or(CheckError::Unknown)?;
+        let check = service.checks().get(reference.check).ok_or(CheckError::Unknown)?;
+        let address = address(reference, service, check, record, node)?;
+        let request = match (check.kind.as_str(), check.protocol.as_str()) {
+            ("tcp", _) => None,
+            ("http", "" | "http") => Some(http::Request::new(check, &address)),
+            ("http", protocol) => {
+                let kind = format!("http over {protocol}");
+                return Err(CheckError::Kind {
+                    check: check.name.clone(),
+                    kind,
+                });
+            }
+            (kind, _) => {
+                return Err(CheckError::Kind {
+                    check: check.name.clone(),
+                    kind: kind.to_owned(),
+                });
+            }
+        };
+        let or = |given: holdfast_shared::time::Duration, default: Duration| {
+            let given = given.to_std();
+            if given.is_zero() { default } else { given }
+        };
+        let (interval, timeout) = (
+            or(check.interval, INTERVAL_DEFAULT),
+            or(check.timeout, TIMEOUT_DEFAULT),
+        );
+        Ok(Self {
+            address,
+            request,
+            interval,
+            timeout,
+        })
+    }
+
+    async fn passes(&self) -> bool {
+        let run = async {
+            let stream = TcpStream::connect(&self.address).await?;
+            match &self.request {
+                None => Ok(true),
+                Some(request) => request.passes(stream).await,
+            }
+        };
+        match timeout(self.timeout, run).await {
+            Ok(Ok(passing)) => passing,
+            Ok(Err::<bool, std::io::Error>(error)) => {
+                tracing::debug!(address = self.address, %error, "check failed");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+fn address(
+    reference: &CheckRef,
+    service: &Service,
+    check: &Check,
+    record: &AllocRecord,
+    node: &Fingerprint,
+) -> Result<String, CheckError> {
+    let first = |a: &str, b: &str| if a.is_empty() { b.to_owned() } else { a.to_owned() };
+    let label = first(&check.port_label, &service.port_label);
+    let mode = first(&check.address_mode, &service.address_mode);
+    let port = record.assigned.ports.iter().find(|port| port.label == label);
+    // Inside the task's own network, when the job says so and there is one.
+    let inside = record
+        .tasks
+        .get(&reference.task)
+        .map(|task| task.address.as_str())
+        .filter(|it| !it.is_empty());
+    let (ip, number) = match (port, inside.filter(|_| mode == "alloc" || mode == "driver")) {
+        (Some(port), Some(inside)) => (inside, if port.to == 0 { port.value } else { port.to }),
+        (Some(port), None) => (address_of(&port.host_ip, node), port.value),
+        (None, inside) => {
+            let number = label.parse().map_err(|_| CheckError::Port {
+                check: check.name.clone(),
+                label,
+            })?;
+            (inside.unwrap_or_else(|| address_of("", node)), number)
+        }
+    };
+    Ok(if ip.contains(':') {
+        format!("[{ip}]:{number}")
+    } else {
+        format!("{ip}:{number}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::taskenv::tests::{job, node, record};
+
+    fn probe(check: &Value, port: u16) -> Result<Probe, CheckError> {
+        let mut job = job("docker");
+        let group = &mut job.task_groups.as_mut().unwrap()[0];
+        let service = json!([{"Name": "s", "PortLabel": "web", "Checks": [check]}]);
+        group.tasks.as_mut().unwrap()[0].services = serde_json::from_value(service).unwrap();
+        let mut record = record(&job);
+        record.assigned.ports[1].value = port;
+        record.assigned.ports[1].host_ip = "127.0.0.1".into();
+        let reference = CheckRef {
+            alloc: record.assigned.id,
+            task: "api".into(),
+            service: 0,
+            check: 0,
+        };
+        Probe::of(&reference, &record, &job.groups()[0], &node().fingerprint)
+    }
+
+    /// A server that answers every request with `status` and hands the requests on.
+    async fn server(status: &'static str) -> (u16, tokio::sync::mpsc::UnboundedReceiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (requests, received) = unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut bytes = vec![0; 4096];
+                let length = stream.read(&mut bytes).await.unwrap_or(0);
+                let _ = requests.send(String::from_utf8_lossy(&bytes[..length]).into_owned());
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        (port, received)
+    }
+
+    #[tokio::test]
+    async fn http_checks_pass_below_400() {
+        for (status, passing) in [
+            ("200 OK", true),
+            ("204 No Content", true),
+            ("301 Moved", true),
+            ("404 Not Found", false),
+            ("503 Busy", false),
+        ] {
+            let (port, _requests) = server(status).await;
+            let check = json!({"Type": "http", "Path": "/health", "Timeout": 2_000_000_000_i64});
+            assert_eq!(probe(&check, port).unwrap().passes().await, passing, "{status}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_carries_method_path_headers_and_body() {
+        let (port, mut requests) = server("200 OK").await;
+        let check = json!({
+            "Type": "http", "Path": "v1/health?x=1", "Method": "POST", "Body": "{\"a\":1}",
+            "Header": {"Authorization": ["Basic x"], "Host": ["shop.example"]}
+        });
+        assert!(probe(&check, port).unwrap().passes().await);
+        let request = requests.recv().await.unwrap();
+        for part in [
+            "POST /v1/health?x=1 HTTP/1.1\r\n",
+            "Authorization: Basic x\r\n",
+            "Host: shop.example\r\n",
+            "Content-Length: 7\r\n",
+            "\r\n\r\n{\"a\":1}",
+        ] {
+            assert!(request.contains(part), "{part:?} is missing in {request:?}");
+        }
+        assert_eq!(request.matches("Host:").count(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_answer_fails() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // Connects, and then hears nothing.
+        let silent = json!({"Type": "http", "Path": "/", "Timeout": 100_000_000_i64});
+        assert!(!probe(&silent, port).unwrap().passes().await);
+        assert!(probe(&json!({"Type": "tcp"}), port).unwrap().passes().await);
+        drop(listener);
+        assert!(!probe(&json!({"Type": "tcp"}), port).unwrap().passes().await);
+    }
+
+    #[tokio::test]
+    async fn a_check_runs_at_once_and_again_until_it_is_unwatched() {
+        let (port, _requests) = server("200 OK").await;
+        let check = json!({"Type": "http", "Path": "/", "Interval": 20_000_000_i64});
+        let (news, mut received) = unbounded_channel();
+        let reference = CheckRef {
+            alloc: holdfast_shared::id::AllocId(1),
+            task: String::new(),
+            service: 0,
+            check: 0,
+        };
+        let mut checks = Checks::default();
+        checks.watch(reference.clone(), probe(&check, port).unwrap(), news);
+        for _ in 0..3 {
+            let Some(News::Input(input)) = received.recv().await else {
+                panic!("a check is run again and again")
+            };
+            assert_eq!(input, Input::Check(reference.clone(), true));
+        }
+        checks.unwatch(&reference);
+        // The channel closes: nobody runs the check any more.
+        while received.recv().await.is_some() {}
+    }
+
+    #[test]
+    fn a_check_that_cannot_be_run_says_why() {
+        for (check, error) in [
+            (
+                json!({"Name": "c", "Type": "script"}),
+                "check \"c\" is of type \"script\"; http and tcp checks can be run",
+            ),
+            (
+                json!({"Name": "c", "Type": "tcp", "PortLabel": "nope"}),
+                "check \"c\" has no port: \"nope\" is neither a port of the group nor a number",
+            ),
+        ] {
+            assert_eq!(probe(&check, 1).unwrap_err().to_string(), error);
+        }
+    }
+}

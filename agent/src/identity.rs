@@ -1,0 +1,125 @@
+//! Who this node is: id, secret and a count of starts, in a small file of their own beside the store.
+//!
+//! They are kept apart from the store so that a damaged store never costs a node its identity. Two copies are written,
+//! each atomically; either is enough.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use holdfast_shared::id::{IdGenerator, NodeId};
+use serde::{Deserialize, Serialize};
+
+use crate::{clock, entropy};
+
+const COPIES: [&str; 2] = ["node.json", "node.backup.json"];
+
+/// Bits of a session number that count connections within one start.
+const CONNECTION_BITS: u32 = 20;
+
+/// Who this node is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The node.
+    pub id: NodeId,
+    /// What proves to the coordinator that it is this node.
+    pub secret: String,
+    /// Counts up with every start of the agent, and never falls behind the clock.
+    pub starts: u64,
+}
+
+/// Numbers connections: each number is greater than every one before, across restarts, crashes and reinstallations.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    next: u64,
+}
+
+impl Identity {
+    /// The identity kept in `dir`, or a new one with the id `wanted`; counts the start and writes it down.
+    ///
+    /// A disk that cannot be written is no reason not to start: the second value says what went wrong.
+    pub fn load(dir: &Path, wanted: Option<NodeId>) -> (Self, Option<io::Error>) {
+        let kept = COPIES.iter().find_map(|name| read(&dir.join(name)));
+        let mut identity = kept.unwrap_or_else(|| {
+            let mut ids = IdGenerator::from_seed(entropy::seed());
+            Self {
+                id: wanted.unwrap_or_else(|| NodeId::generate(&mut ids)),
+                secret: entropy::secret(),
+                starts: 0,
+            }
+        });
+        if let Some(id) = wanted {
+            identity.id = id;
+        }
+        // The clock as a floor: when the count was lost with the disk, sessions must still not go back.
+        let clock = u64::try_from(clock::now().wall.as_secs()).unwrap_or(0);
+        identity.starts = (identity.starts + 1).max(clock);
+        let error = identity.save(dir).err();
+        (identity, error)
+    }
+
+    /// The numbers for the connections of this start.
+    pub fn sessions(&self) -> Sessions {
+        Sessions {
+            next: self.starts << CONNECTION_BITS,
+        }
+    }
+
+    fn save(&self, dir: &Path) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(self).expect("an identity is plain data");
+        for name in COPIES {
+            let temporary = dir.join(format!("{name}.new"));
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&temporary)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            fs::rename(&temporary, dir.join(name))?;
+        }
+        File::open(dir)?.sync_all()
+    }
+}
+
+impl Sessions {
+    /// The number of the next connection.
+    pub fn advance(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+fn read(path: &Path) -> Option<Identity> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_keeps_its_identity_and_its_sessions_only_increase() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, error) = Identity::load(dir.path(), None);
+        assert!(error.is_none());
+        let last = first.sessions().advance();
+        for damage in [None, Some("node.json"), Some("node.backup.json")] {
+            if let Some(name) = damage {
+                fs::write(dir.path().join(name), b"").unwrap();
+            }
+            let (again, _) = Identity::load(dir.path(), None);
+            assert_eq!((again.id, &again.secret), (first.id, &first.secret));
+            assert!(again.sessions().advance() > last);
+        }
+    }
+
+    #[test]
+    fn a_disk_that_cannot_be_written_still_gives_an_identity() {
+        let (identity, error) = Identity::load(Path::new("/proc/no/such/place"), None);
+        assert!(error.is_some());
+        assert_eq!(identity.secret.len(), 64);
+    }
+}

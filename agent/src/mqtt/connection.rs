@@ -1,0 +1,196 @@
+//! One connection after the other: connect, subscribe, pass messages on, and after its end pause and connect again.
+
+use std::time::Duration;
+
+use holdfast_shared::topics::{self, Role, Topic};
+use holdfast_shared::wire::{self, Presence, ToAgent};
+use rumqttc::{
+    AsyncClient, Event, EventLoop, Incoming, Outgoing, Publish, QoS, SubscribeFilter, SubscribeReasonCode,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::connect::{Connector, explain};
+use super::{FAREWELL, Line, MqttEvent, Url};
+use crate::entropy;
+use crate::identity::Sessions;
+
+/// The first pause after a connection ended; it doubles with every failure.
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+
+/// The longest pause, unless the keep-alive is shorter: who wants to know quickly also wants to be back quickly.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// A connection that lasted this long was a good one: the next pause is short again.
+const GOOD: Duration = Duration::from_secs(10);
+
+/// Runs until it is stopped.
+pub(super) async fn run(
+    connector: Connector,
+    mut sessions: Sessions,
+    line: Line,
+    events: mpsc::Sender<MqttEvent>,
+    mut stop: oneshot::Receiver<()>,
+) {
+    let mut failures = 0;
+    let mut reported = None;
+    while let Some(url) = connector.url(failures) {
+        let mut connection = Connection::new(&connector, url, sessions.advance(), &events, &line);
+        let began = tokio::time::Instant::now();
+        let end = tokio::select! {
+            end = connection.live() => end,
+            _ = &mut stop => {
+                connection.farewell().await;
+                return;
+            }
+        };
+        line.hang_up();
+        if connection.is_up && events.send(MqttEvent::Down).await.is_err() {
+            return;
+        }
+        let good = connection.is_up && began.elapsed() >= GOOD;
+        failures = if good { 0 } else { failures + 1 };
+        // The same reason every few seconds for weeks would only wear the disk.
+        if reported.as_ref() != Some(&end) || connection.is_up {
+            tracing::warn!(coordinator = %url, error = end, "no contact with the coordinator");
+            reported = Some(end);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause(failures, connector.keep_alive())) => {}
+            _ = &mut stop => return,
+        }
+    }
+    tracing::warn!("no coordinator is configured; the agent runs what it has");
+    let _ = stop.await;
+}
+
+/// How long to wait after so many failures: doubling, capped, and different on every box.
+fn pause(failures: usize, keep_alive: Duration) -> Duration {
+    let doubled = PAUSE_MIN * (1 << failures.min(10));
+    doubled
+        .min(PAUSE_MAX)
+        .min(keep_alive.max(PAUSE_MIN))
+        .mul_f64(0.5 + entropy::jitter() / 2.0)
+}
+
+struct Connection<'a> {
+    connector: &'a Connector,
+    url: &'a Url,
+    session: u64,
+    events: &'a mpsc::Sender<MqttEvent>,
+    line: &'a Line,
+    client: AsyncClient,
+    network: EventLoop,
+    is_up: bool,
+}
+
+impl<'a> Connection<'a> {
+    fn new(
+        connector: &'a Connector,
+        url: &'a Url,
+        session: u64,
+        events: &'a mpsc::Sender<MqttEvent>,
+        line: &'a Line,
+    ) -> Self {
+        let (client, network) = connector.client(url, session);
+        Self {
+            connector,
+            url,
+            session,
+            events,
+            line,
+            client,
+            network,
+            is_up: false,
+        }
+    }
+
+    /// Lives until the connection ends; answers why it did.
+    async fn live(&mut self) -> String {
+        loop {
+            let event = match self.network.poll().await {
+                Ok(event) => event,
+                Err(error) => return explain(&error),
+            };
+            let outcome = match event {
+                Event::Incoming(Incoming::ConnAck(_)) => self.on_connected(),
+                Event::Incoming(Incoming::SubAck(ack)) => self.on_subscribed(&ack.return_codes).await,
+                Event::Incoming(Incoming::Publish(publish)) => self.on_publish(publish).await,
+                Event::Incoming(Incoming::Disconnect) => Err("the broker ended the connection"),
+                _ if self.is_up && !self.line.is_open() => Err("it was given up"),
+                _ => Ok(()),
+            };
+            if let Err(reason) = outcome {
+                return reason.to_owned();
+            }
+        }
+    }
+
+    fn on_connected(&self) -> Result<(), &'static str> {
+        let filters = topics::subscriptions(Role::Node(self.connector.node()));
+        let filters = filters.into_iter().map(|path| SubscribeFilter {
+            path,
+            qos: QoS::AtLeastOnce,
+        });
+        self.client
+            .try_subscribe_many(filters)
+            .map_err(|_| "the connection takes no subscription")
+    }
+
+    async fn on_subscribed(&mut self, codes: &[SubscribeReasonCode]) -> Result<(), &'static str> {
+        if codes.contains(&SubscribeReasonCode::Failure) {
+            return Err(
+                "the broker refuses the subscription: its permissions must let a node read its own topics",
+            );
+        }
+        self.say_online(true)
+            .map_err(|()| "the connection takes no message")?;
+        self.line.open(self.client.clone());
+        self.is_up = true;
+        tracing::info!(coordinator = %self.url, session = self.session, "contact with the coordinator");
+        let up = MqttEvent::Up {
+            session: self.session,
+            coordinator: self.url.to_string(),
+        };
+        self.events.send(up).await.map_err(|_| "the agent ends")
+    }
+
+    async fn on_publish(&mut self, publish: Publish) -> Result<(), &'static str> {
+        match wire::decode::<ToAgent>(&publish.payload) {
+            Ok(message) => {
+                let message = MqttEvent::Message(Box::new(message));
+                self.events.send(message).await.map_err(|_| "the agent ends")
+            }
+            Err(error) => {
+                tracing::warn!(topic = publish.topic, %error, "a message cannot be understood");
+                Ok(())
+            }
+        }
+    }
+
+    fn say_online(&self, online: bool) -> Result<(), ()> {
+        let topic = Topic::Presence(self.connector.node()).to_string();
+        let payload = wire::encode(&Presence {
+            session: self.session,
+            online,
+        });
+        self.client
+            .try_publish(topic, QoS::AtLeastOnce, false, payload)
+            .map_err(|_| ())
+    }
+
+    /// Says that the node goes, and disconnects so that no will is sent, within [`FAREWELL`].
+    async fn farewell(&mut self) {
+        if !self.is_up || self.say_online(false).is_err() || self.client.try_disconnect().is_err() {
+            return;
+        }
+        let said = async {
+            // Requests leave in order: once DISCONNECT is out, everything before it is.
+            while let Ok(event) = self.network.poll().await {
+                if matches!(event, Event::Outgoing(Outgoing::Disconnect)) {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(FAREWELL, said).await;
+    }
+}

@@ -1,0 +1,356 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use holdfast_agent_core::{AllocRecord, LocalDelta, LocalState, TaskRecord};
+use holdfast_shared::id::AllocId;
+use holdfast_shared::model::ClientStatus;
+use holdfast_shared::wire::{Assigned, Catalog, Held, JobSpec};
+
+use super::{Loaded, Opened, Place, Store};
+
+fn place(dir: &Path) -> Place {
+    Place {
+        data_dir: dir.join("data"),
+        volatile_dir: dir.join("run"),
+    }
+}
+
+fn open(dir: &Path) -> (Store, Loaded) {
+    fs::create_dir_all(dir.join("data")).unwrap();
+    Store::open(place(dir))
+}
+
+fn alloc(number: u128) -> LocalDelta {
+    let assigned = Assigned {
+        id: AllocId(number),
+        name: format!("web.app[{number}]"),
+        namespace: "default".into(),
+        job: "web".into(),
+        job_version: 1,
+        job_create_index: 7,
+        group: "app".into(),
+        run: true,
+        no_shutdown_delay: false,
+        unknown: false,
+        watch_health: false,
+        canary: false,
+        previous: None,
+        ports: Vec::new(),
+        alloc_modify_index: 3,
+    };
+    LocalDelta::Alloc(Box::new(AllocRecord {
+        assigned,
+        stopping: false,
+        stop_reason: String::new(),
+        kill_at: Default::default(),
+        prepared: true,
+        tasks: [(
+            "t".to_owned(),
+            TaskRecord {
+                handle: vec![7; 300],
+                ..TaskRecord::default()
+            },
+        )]
+        .into(),
+        client: ClientStatus::Running,
+        description: "Tasks are running".into(),
+        healthy: Some(true),
+        revision: 4,
+        acknowledged: 2,
+    }))
+}
+
+fn deltas() -> Vec<LocalDelta> {
+    let spec = JobSpec {
+        namespace: "default".into(),
+        job: "web".into(),
+        version: 1,
+        create_index: 7,
+        compressed: false,
+        bytes: b"{}".to_vec(),
+    };
+    let mut all = vec![
+        LocalDelta::Held(Held {
+            epoch: 1,
+            generation: 9,
+        }),
+        LocalDelta::Spec(spec),
+        LocalDelta::Catalog(Catalog {
+            revision: 5,
+            services: Vec::new(),
+        }),
+    ];
+    all.extend((0..20).map(alloc));
+    all
+}
+
+fn filled(dir: &Path) -> LocalState {
+    let (mut store, loaded) = open(dir);
+    assert_eq!(loaded.opened, Opened::Clean);
+    store.set_boot_id("boot").unwrap();
+    let mut state = LocalState::default();
+    // Several commits, and some records written over, so that the log has a history.
+    for _ in 0..4 {
+        store.commit(&deltas()).unwrap();
+    }
+    deltas().into_iter().for_each(|delta| state.apply(delta));
+    state
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap().flatten() {
+        if entry.path().is_dir() {
+            found.extend(files(&entry.path()))
+        } else {
+            found.push(entry.path())
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn what_was_committed_is_there_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = filled(dir.path());
+    let (mut store, loaded) = open(dir.path());
+    assert_eq!((loaded.opened, loaded.boot_id.as_str()), (Opened::Clean, "boot"));
+    assert_eq!(loaded.state, state);
+    store.commit(&[LocalDelta::RemoveAlloc(AllocId(3))]).unwrap();
+    drop(store);
+    let (_store, loaded) = open(dir.path());
+    assert_eq!(loaded.state.allocs.len(), 19);
+}
+
+#[test]
+fn a_stray_or_damaged_snapshot_loses_nothing() {
+    for (name, content) in [
+        ("snap.00000000000000FF.generating", &b"half"[..]),
+        ("snap.00000000000000FF", b""),
+        ("snap.00000000000000FF", &[0; 64]),
+        (
+            "snap.00000000000000FF",
+            b"nonsense that is longer than a header and passes no checksum",
+        ),
+        ("snap.zzz", b"nonsense"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let state = filled(dir.path());
+        fs::write(dir.path().join("data/state").join(name), content).unwrap();
+        let (_store, loaded) = open(dir.path());
+        assert_eq!(loaded.state, state, "{name}");
+        assert!(
+            matches!(
+                loaded.opened,
+                Opened::Repaired { lost_records: 0 } | Opened::Clean
+            ),
+            "{name}"
+        );
+    }
+}
+
+/// One way to damage a file.
+type Damage = fn(&mut Vec<u8>);
+
+#[test]
+fn an_agent_starts_whatever_happened_to_any_file_of_its_store() {
+    let damages: &[(&str, Damage)] = &[
+        ("emptied", Vec::clear),
+        ("cut to 1 byte", |bytes| bytes.truncate(1)),
+        ("cut in half", |bytes| bytes.truncate(bytes.len() / 2)),
+        ("zeroed", |bytes| bytes.fill(0)),
+        ("all ones", |bytes| bytes.fill(0xff)),
+        ("first bytes flipped", |bytes| {
+            bytes.iter_mut().take(16).for_each(|byte| *byte ^= 0x55)
+        }),
+        ("a bit flipped every 97 bytes", |bytes| {
+            bytes.iter_mut().step_by(97).for_each(|byte| *byte ^= 4)
+        }),
+        ("the tail zeroed", |bytes| {
+            let half = bytes.len() / 2;
+            bytes[half..].fill(0);
+        }),
+    ];
+    let template = tempfile::tempdir().unwrap();
+    filled(template.path());
+    let state = template.path().join("data/state");
+    for file in files(&state) {
+        let name = file.strip_prefix(&state).unwrap();
+        for (what, damage) in damages {
+            let dir = tempfile::tempdir().unwrap();
+            super::open::copy_dir(&state, &dir.path().join("data/state")).unwrap();
+            let target = dir.path().join("data/state").join(name);
+            let mut bytes = fs::read(&target).unwrap();
+            damage(&mut bytes);
+            fs::write(&target, &bytes).unwrap();
+            let (mut store, _) = open(dir.path());
+            store
+                .commit(&[alloc(99)])
+                .unwrap_or_else(|error| panic!("{name:?} {what}: {error}"));
+            drop(store);
+            let (_store, loaded) = open(dir.path());
+            assert!(loaded.state.allocs.contains_key(&AllocId(99)), "{name:?} {what}");
+        }
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_read_costs_only_itself_and_asks_for_the_whole_set() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let (store, _) = open(dir.path());
+    let db = &store.engine.as_ref().unwrap().db;
+    let (key, mut value) = db.scan_prefix(b"alloc/").next().unwrap().unwrap();
+    value[0] = 200;
+    db.insert(key, value).unwrap();
+    drop(store);
+    let (_store, loaded) = open(dir.path());
+    assert_eq!(loaded.opened, Opened::Repaired { lost_records: 1 });
+    assert_eq!(
+        (loaded.state.allocs.len(), loaded.state.held),
+        (19, Held::default())
+    );
+}
+
+#[test]
+fn openings_that_bring_the_agent_down_put_the_store_aside_in_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    fs::write(dir.path().join("data/opening"), b"x").unwrap();
+    let (store, loaded) = open(dir.path());
+    assert_eq!(loaded.state.allocs.len(), 20);
+    drop(store);
+    fs::write(dir.path().join("data/opening"), b"xxx").unwrap();
+    let (_store, loaded) = open(dir.path());
+    assert!(matches!(loaded.opened, Opened::Quarantined(_)));
+    assert!(!dir.path().join("data/opening").exists());
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_keeps_its_records_and_takes_the_changes_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = filled(dir.path());
+    // Root may write everything, so a lock of somebody else stands in for the read-only disk: sled sees an IO error.
+    let blocker = sled::open(dir.path().join("data/state")).unwrap();
+    let (mut store, loaded) = open(dir.path());
+    assert_eq!(loaded.opened, Opened::Volatile);
+    assert_eq!(loaded.state, state);
+    store.commit(&[alloc(99)]).unwrap();
+    assert!(store.is_behind());
+    store.retry().unwrap_err();
+    drop(blocker);
+    store.retry().unwrap();
+    assert!(!store.is_behind());
+    drop(store);
+    let (_store, loaded) = open(dir.path());
+    assert_eq!((loaded.opened, loaded.state.allocs.len()), (Opened::Clean, 21));
+}
+
+/// A file system of its own that is as small as a test needs it.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new(kilobytes: u32) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let size = format!("size={kilobytes}k");
+        let options = std::ffi::CString::new(size).unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("tmpfs", dir.path(), "tmpfs", flags, options.as_c_str()).unwrap();
+        Self(dir)
+    }
+
+    fn set_read_only(&self, read_only: bool) {
+        let flags = rustix::mount::MountFlags::RDONLY;
+        let flags = if read_only {
+            flags
+        } else {
+            rustix::mount::MountFlags::empty()
+        };
+        rustix::mount::mount_remount(self.0.path(), flags, c"").unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(self.0.path(), rustix::mount::UnmountFlags::DETACH);
+    }
+}
+
+#[test]
+fn a_full_disk_is_survived_and_what_waited_is_written_when_there_is_room_again() {
+    let disk = SmallDisk::new(4096);
+    let run = tempfile::tempdir().unwrap();
+    let place = Place {
+        data_dir: disk.0.path().to_owned(),
+        volatile_dir: run.path().to_owned(),
+    };
+    let (mut store, _) = Store::open(place.clone());
+    store.commit(&[alloc(1)]).unwrap();
+    let ballast = disk.0.path().join("ballast");
+    fs::write(&ballast, vec![1; 8 << 20]).unwrap_err();
+    let mut refused = 0;
+    for number in 2..400 {
+        refused += usize::from(store.commit(&[alloc(number)]).is_err());
+    }
+    assert!(refused > 0 && store.is_behind());
+    store.retry().unwrap_err();
+    fs::remove_file(ballast).unwrap();
+    store.retry().unwrap();
+    store.commit(&[alloc(400)]).unwrap();
+    drop(store);
+    let (_store, loaded) = Store::open(place);
+    assert_eq!((loaded.opened, loaded.state.allocs.len()), (Opened::Clean, 400));
+}
+
+#[test]
+fn a_read_only_disk_gives_its_records_and_takes_changes_when_it_can_be_written_again() {
+    let disk = SmallDisk::new(16 * 1024);
+    let run = tempfile::tempdir().unwrap();
+    let place = Place {
+        data_dir: disk.0.path().to_owned(),
+        volatile_dir: run.path().to_owned(),
+    };
+    let (mut store, _) = Store::open(place.clone());
+    store.commit(&[alloc(1)]).unwrap();
+    drop(store);
+    disk.set_read_only(true);
+    let (mut store, loaded) = Store::open(place.clone());
+    assert_eq!((loaded.opened, loaded.state.allocs.len()), (Opened::Volatile, 1));
+    store.commit(&[alloc(2)]).unwrap();
+    store.retry().unwrap_err();
+    disk.set_read_only(false);
+    store.retry().unwrap();
+    drop(store);
+    let (_store, loaded) = Store::open(place);
+    assert_eq!((loaded.opened, loaded.state.allocs.len()), (Opened::Clean, 2));
+}
+
+#[test]
+fn an_agent_starts_whatever_bytes_of_its_store_are_damaged() {
+    let template = tempfile::tempdir().unwrap();
+    filled(template.path());
+    let state = template.path().join("data/state");
+    let log = fs::read(state.join("db")).unwrap();
+    let mut random = holdfast_shared::id::IdGenerator::from_seed(7);
+    let mut below = |bound: usize| usize::try_from(random.next_u64() % bound as u64).unwrap();
+    for round in 0..150 {
+        let dir = tempfile::tempdir().unwrap();
+        super::open::copy_dir(&state, &dir.path().join("data/state")).unwrap();
+        let mut bytes = log.clone();
+        match round % 3 {
+            0 => bytes.truncate(below(log.len())),
+            1 => (0..=below(8)).for_each(|_| bytes[below(log.len())] ^= 1 << below(8)),
+            _ => {
+                let at = below(log.len());
+                let end = log.len().min(at + 512);
+                bytes[at..end].fill(0);
+            }
+        }
+        fs::write(dir.path().join("data/state/db"), bytes).unwrap();
+        let (mut store, _) = open(dir.path());
+        store
+            .commit(&[alloc(99)])
+            .unwrap_or_else(|error| panic!("round {round}: {error}"));
+    }
+}

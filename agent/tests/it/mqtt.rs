@@ -1,0 +1,206 @@
+//! The contact with the coordinator, over mosquitto.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use holdfast_agent::identity::Identity;
+use holdfast_agent::mqtt::{Mqtt, MqttConfig, MqttEvent};
+use holdfast_shared::wire::{FromAgent, Held, Presence, ToAgent};
+use tokio::sync::mpsc::{Receiver, channel};
+
+use crate::coordinator::{Broker, Coordinator, DEADLINE, Heard};
+
+struct Node {
+    identity: Identity,
+    mqtt: Mqtt,
+    events: Receiver<MqttEvent>,
+}
+
+impl Node {
+    fn start(urls: &[String]) -> Self {
+        Self::trusting(urls, None)
+    }
+
+    fn trusting(urls: &[String], ca_file: Option<PathBuf>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (identity, _) = Identity::load(dir.path(), None);
+        let (sender, events) = channel(64);
+        let config = MqttConfig {
+            node: identity.id,
+            secret: identity.secret.clone(),
+            enrolment_token: None,
+            coordinators: urls.iter().map(|url| url.parse().unwrap()).collect(),
+            keep_alive: Duration::from_secs(1),
+            ca_file,
+        };
+        let mqtt = Mqtt::start(config, identity.sessions(), sender).unwrap();
+        Self {
+            identity,
+            mqtt,
+            events,
+        }
+    }
+
+    async fn event(&mut self) -> MqttEvent {
+        tokio::time::timeout(DEADLINE, self.events.recv())
+            .await
+            .expect("something happens in time")
+            .unwrap()
+    }
+
+    async fn up(&mut self) -> u64 {
+        loop {
+            if let MqttEvent::Up { session, .. } = self.event().await {
+                return session;
+            }
+        }
+    }
+}
+
+fn presence(heard: &Heard) -> Option<Presence> {
+    match heard {
+        Heard::Presence(presence) => Some(*presence),
+        Heard::Message(_) => None,
+    }
+}
+
+#[tokio::test]
+async fn contact_comes_back_with_a_greater_session_and_its_own_subscription() {
+    let mut broker = Broker::start();
+    let mut coordinator = Coordinator::connect(broker.port).await;
+    let mut node = Node::start(&[broker.url()]);
+    let first = node.up().await;
+    let online = coordinator.hear("presence", |_, heard| presence(heard)).await;
+    assert_eq!(
+        online,
+        Presence {
+            session: first,
+            online: true
+        }
+    );
+
+    // A broker that forgets everything: only a new subscription brings messages again.
+    broker.restart();
+    assert!(matches!(node.event().await, MqttEvent::Down));
+    let second = node.up().await;
+    assert!(second > first, "{second} follows {first}");
+    coordinator
+        .hear("presence again", |_, heard| {
+            presence(heard).filter(|it| it.session == second)
+        })
+        .await;
+    coordinator.say(node.identity.id, &ToAgent::ReportAll).await;
+    let MqttEvent::Message(message) = node.event().await else {
+        panic!("a message is expected")
+    };
+    assert_eq!(*message, ToAgent::ReportAll);
+
+    let heartbeat = FromAgent::Heartbeat {
+        session: second,
+        held: Held::default(),
+    };
+    node.mqtt.publish(&heartbeat);
+    let heard = Heard::Message(heartbeat);
+    coordinator
+        .hear("a heartbeat", |id, it| {
+            (*it == heard && id == node.identity.id).then_some(())
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_node_that_goes_says_so() {
+    let broker = Broker::start();
+    let mut coordinator = Coordinator::connect(broker.port).await;
+    let mut node = Node::start(&[broker.url()]);
+    let session = node.up().await;
+    node.mqtt.close().await;
+    let offline = |heard: &Heard| presence(heard).filter(|it| !it.online);
+    let gone = coordinator.hear("a farewell", |_, heard| offline(heard)).await;
+    assert_eq!(gone.session, session);
+}
+
+#[tokio::test]
+async fn the_next_coordinator_of_the_list_is_tried() {
+    let broker = Broker::start();
+    let _coordinator = Coordinator::connect(broker.port).await;
+    let mut node = Node::start(&["mqtt://127.0.0.1:1".to_owned(), broker.url()]);
+    node.up().await;
+}
+
+#[tokio::test]
+async fn publishing_without_contact_is_harmless() {
+    let node = Node::start(&[]);
+    for _ in 0..5000 {
+        node.mqtt.publish(&FromAgent::Heartbeat {
+            session: 1,
+            held: Held::default(),
+        });
+    }
+    node.mqtt.close().await;
+}
+
+/// Writes an authority and a certificate of it for `localhost` into `dir`; answers mosquitto's configuration.
+fn write_certificates(dir: &Path) -> String {
+    let authority_key = rcgen::KeyPair::generate().unwrap();
+    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let certificate = authority.self_signed(&authority_key).unwrap();
+    let issuer = rcgen::Issuer::new(authority, authority_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let server = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let server = server.signed_by(&key, &issuer).unwrap();
+    for (name, pem) in [
+        ("ca", certificate.pem()),
+        ("cert", server.pem()),
+        ("key", key.serialize_pem()),
+    ] {
+        std::fs::write(dir.join(name), pem).unwrap();
+    }
+    let path = |name: &str| dir.join(name).display().to_string();
+    // mosquitto gives its rights up, and then could not read files of root.
+    format!(
+        "user root\nallow_anonymous true\ncertfile {}\nkeyfile {}\n",
+        path("cert"),
+        path("key")
+    )
+}
+
+#[tokio::test]
+async fn tls_works_with_the_authority_that_is_configured_and_with_no_other() {
+    let broker = Broker::configured(write_certificates);
+    let url = format!("mqtts://localhost:{}", broker.port);
+    let mut node = Node::trusting(&[url.clone()], Some(broker.path("ca")));
+    node.up().await;
+
+    let foreign = tempfile::tempdir().unwrap();
+    write_certificates(foreign.path());
+    let mut wary = Node::trusting(&[url], Some(foreign.path().join("ca")));
+    let event = tokio::time::timeout(Duration::from_millis(500), wary.events.recv()).await;
+    assert!(event.is_err(), "{event:?}");
+}
+
+#[test]
+fn an_authority_that_cannot_be_read_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("empty"), b"").unwrap();
+    for (name, error) in [
+        ("none", "cannot read the certificate authorities"),
+        ("empty", "there is no certificate"),
+    ] {
+        let (sender, _events) = channel(1);
+        let (identity, _) = Identity::load(dir.path(), None);
+        let config = MqttConfig {
+            node: identity.id,
+            secret: String::new(),
+            enrolment_token: None,
+            coordinators: vec!["mqtts://localhost".parse().unwrap()],
+            keep_alive: Duration::from_secs(1),
+            ca_file: Some(dir.path().join(name)),
+        };
+        let found = Mqtt::start(config, identity.sessions(), sender)
+            .unwrap_err()
+            .to_string();
+        assert!(found.starts_with(error), "{found}");
+    }
+}

@@ -1,0 +1,74 @@
+//! What operators want becomes state here, or is refused with a reason. Nothing is placed yet: admission only records
+//! what is wanted and asks for an evaluation.
+
+mod job;
+mod node;
+
+use holdfast_shared::model::EvalStatus;
+
+use crate::broker::Broker;
+use crate::effect::{Refusal, Response};
+use crate::input::Command;
+use crate::ledger::Ledger;
+
+pub(crate) use job::{cancel, register_version};
+
+/// Admits one command.
+pub(crate) fn admit(ledger: &mut Ledger, broker: &Broker, command: Command) -> Result<Response, Refusal> {
+    match command {
+        Command::RegisterJob {
+            job,
+            check_index,
+            preserve_counts,
+            eval_priority,
+        } => job::register(
+            ledger,
+            *job,
+            &job::Wish {
+                check_index,
+                preserve_counts,
+                eval_priority,
+            },
+        ),
+        Command::DeregisterJob {
+            key,
+            purge,
+            no_shutdown_delay,
+        } => job::deregister(
+            ledger,
+            broker,
+            &key,
+            job::Stop {
+                purge,
+                no_shutdown_delay,
+            },
+        ),
+        Command::EvaluateJob {
+            key,
+            force_reschedule,
+        } => job::evaluate(ledger, &key, force_reschedule),
+        Command::Enroll { node, secret_hash } => node::enroll(ledger, node, secret_hash),
+        Command::AdoptState => node::adopt_state(ledger),
+        Command::CollectGarbage | Command::Ping => Ok(Response {
+            index: ledger.state.index,
+            ..Response::default()
+        }),
+        Command::CancelEvaluation(id) => {
+            let eval = ledger.state.evals.get(&id).cloned();
+            let mut eval = (*eval.ok_or_else(|| Refusal::NotFound(format!("evaluation {id}")))?).clone();
+            if eval.status.is_terminal() {
+                return Err(Refusal::Conflict(format!(
+                    "evaluation {id} is {} already",
+                    eval.status.as_str()
+                )));
+            }
+            eval.status = EvalStatus::Canceled;
+            "canceled by an operator".clone_into(&mut eval.status_description);
+            ledger.put_eval(eval);
+            Ok(Response {
+                index: ledger.index(),
+                ..Response::default()
+            })
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What nodes are told to run, and how little of it: a delta on top of what a node holds, or the whole set.
+//!
+//! Messages are level-triggered. Every change of a node's set raises its generation; a node that does not hold the
+//! newest generation, by its own word, is told again. What a node was sent is remembered only in memory: after a
+//! restart it is sent the whole set, which does no harm.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_shared::id::{AllocId, JobKey, NodeId};
+use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, Node, NodeStatus};
+use holdfast_shared::wire::{Assigned, Assignments, Held, JobSpec, ToAgent};
+
+use crate::ledger::Ledger;
+use crate::state::State;
+
+/// How many generations back a delta can reach.
+const LOG_LEN_MAX: usize = 64;
+
+/// What every node was told.
+#[derive(Debug, Default)]
+pub(crate) struct Publisher {
+    by_node: BTreeMap<NodeId, Told>,
+}
+
+/// Job, version and create index: what a specification on a node is known by.
+type SpecKey = (JobKey, u64, u64);
+
+/// What one node was told.
+#[derive(Debug, Default)]
+struct Told {
+    /// The newest generation that it holds, or will hold once it has read what it was sent.
+    base: Option<u64>,
+    /// Allocations that changed in this turn.
+    touched: BTreeSet<AllocId>,
+    /// Allocations that it reports and the coordinator does not know.
+    strays: BTreeSet<AllocId>,
+    /// Which allocations changed with each of the last generations.
+    log: BTreeMap<u64, BTreeSet<AllocId>>,
+    /// With which generation each specification was first sent.
+    specs: BTreeMap<SpecKey, u64>,
+    /// Whether it holds something newer than the coordinator knows: then it is told nothing.
+    fenced: bool,
+    /// Whether it has to be told.
+    due: bool,
+}
+
+impl Publisher {
+    /// An allocation of the node changed by the coordinator's decision.
+    pub(crate) fn touch(&mut self, node: NodeId, alloc: AllocId) {
+        self.by_node.entry(node).or_default().touched.insert(alloc);
+    }
+
+    /// The node says what it holds.
+    pub(crate) fn on_held(&mut self, ledger: &mut Ledger, id: NodeId, held: Held, registered: bool) {
+        let Some(node) = ledger.state.nodes.get(&id).cloned() else {
+            return;
+        };
+        let told = self.by_node.entry(id).or_default();
+        let ours = Held {
+            epoch: ledger.state.epoch,
+            generation: node.generation,
+        };
+        if held > ours {
+            if !std::mem::replace(&mut told.fenced, true) {
+                let mut node = (*node).clone();
+                let text = format!(
+                    "coordinator state is older than the node's (restored from a backup?): the node holds epoch {} \
+                     generation {}, the coordinator has epoch {} generation {}; nothing on the node will be changed",
+                    held.epoch, held.generation, ours.epoch, ours.generation
+                );
+                ledger.note(&mut node, "Cluster", text);
+                ledger.put_node(node);
+            }
+            return;
+        }
+        told.fenced = false;
+        let same_epoch = held.epoch == ours.epoch;
+        if same_epoch {
+            told.log.retain(|generation, _| *generation > held.generation);
+        }
+        if held != ours && (same_epoch || node.generation > 0) {
+            told.base = same_epoch.then_some(held.generation);
+            told.due = true;
+        } else if registered || told.base.is_none() {
+            told.base = Some(held.generation);
+        }
+    }
+
+    /// The node reports allocations that the coordinator does not know: they are to end, by explicit order.
+    pub(crate) fn on_strays(&mut self, ledger: &Ledger, id: NodeId, strays: BTreeSet<AllocId>) {
+        let told = self.by_node.entry(id).or_default();
+        if told.fenced || !ledger.state.nodes.contains_key(&id) {
+            return;
+        }
+        let unknown = strays.difference(&told.strays).copied().collect::<Vec<_>>();
+        told.touched.extend(unknown);
+        told.strays = strays;
+    }
+
+    /// Raises the generation of every node whose set changed in this turn.
+    pub(crate) fn bump_generations(&mut self, ledger: &mut Ledger) {
+        for (id, told) in &mut self.by_node {
+            if told.touched.is_empty() {
+                continue;
+            }
+            let touched = std::mem::take(&mut told.touched);
+            let Some(node) = ledger.state.nodes.get(id).cloned() else {
+                continue;
+            };
+            let mut node = (*node).clone();
+            node.generation += 1;
+            told.log.insert(node.generation, touched);
+            if told.log.len() > LOG_LEN_MAX {
+                told.log.pop_first();
+            }
+            told.due = true;
+            ledger.put_node(node);
+        }
+    }
+
+    /// What nodes are to be told now. Nodes out of contact are told when they are back and say what they hold.
+    pub(crate) fn publish(&mut self, state: &State) -> Vec<(NodeId, ToAgent)> {
+        let mut messages = Vec::new();
+        for (id, told) in &mut self.by_node {
+            if !told.due || told.fenced {
+                continue;
+            }
+            let Some(node) = state.nodes.get(id) else { continue };
+            if matches!(node.status, NodeStatus::Ready | NodeStatus::Initializing) {
+                told.due = false;
+                messages.push((*id, ToAgent::Assignments(told.assignments(state, node))));
+            }
+        }
+        messages
+    }
+
+    /// A node is forgotten.
+    pub(crate) fn forget(&mut self, id: NodeId) {
+        self.by_node.remove(&id);
+    }
+}
+
+impl Told {
+    /// The message that takes the node from what it holds to what it should.
+    fn assignments(&mut self, state: &State, node: &Node) -> Assignments {
+        let generation = node.generation;
+        let base = self
+            .base
+            .filter(|base| *base > 0 && (base + 1..=generation).all(|it| self.log.contains_key(&it)));
+        let changed: Option<BTreeSet<AllocId>> = base.map(|base| {
+            self.log
+                .range(base + 1..)
+                .flat_map(|(_, ids)| ids.iter().copied())
+                .collect()
+        });
+        let listed: Vec<_> = state
+            .allocs_of_node(node.id)
+            .filter(|alloc| {
+                changed
+                    .as_ref()
+                    .map_or_else(|| matters(alloc), |changed| changed.contains(&alloc.id))
+            })
+            .collect();
+        let mut groups: BTreeMap<SpecKey, BTreeSet<&str>> = BTreeMap::new();
+        for alloc in listed.iter().filter(|alloc| alloc.desired == DesiredStatus::Run) {
+            let key = (alloc.job.clone(), alloc.job_version, alloc.job_create_index);
+            let new = match (base, self.specs.get(&key)) {
+                (Some(base), Some(sent)) => *sent > base,
+                _ => true,
+            };
+            if new {
+                groups.entry(key).or_default().insert(&alloc.group);
+            }
+        }
+        if base.is_none() {
+            self.specs.clear();
+        }
+        let mut jobs = Vec::new();
+        for (key, _) in groups {
+            if let Some(job) = state.versions.get(&(key.0.clone(), key.1)) {
+                // All groups travel: another group of the same version may follow, and the specification is sent once.
+                jobs.push(JobSpec::of(job, |_| true));
+                self.specs.insert(key, generation);
+            }
+        }
+        self.base = Some(generation);
+        Assignments {
+            epoch: state.epoch,
+            generation,
+            base,
+            allocs: listed.into_iter().map(|alloc| assigned(state, alloc)).collect(),
+            stop: self.strays.iter().copied().collect(),
+            jobs,
+        }
+    }
+}
+
+/// Whether an allocation belongs into a whole set: one that should run and may, or one that should end and has not.
+fn matters(alloc: &Allocation) -> bool {
+    match alloc.desired {
+        DesiredStatus::Run => !alloc.client.is_terminal(),
+        DesiredStatus::Stop | DesiredStatus::Evict => {
+            !matches!(alloc.client, ClientStatus::Complete | ClientStatus::Failed)
+        }
+    }
+}
+
+fn assigned(state: &State, alloc: &Allocation) -> Assigned {
+    let deploys = alloc
+        .deployment
+        .and_then(|id| state.deployments.get(&id))
+        .is_some_and(|it| it.status.is_active());
+    let migrated = alloc
+        .previous
+        .and_then(|id| state.allocs.get(&id))
+        .is_some_and(|previous| previous.transition.migrate);
+    Assigned {
+        id: alloc.id,
+        name: alloc.name.clone(),
+        namespace: alloc.job.namespace.clone(),
+        job: alloc.job.id.clone(),
+        job_version: alloc.job_version,
+        job_create_index: alloc.job_create_index,
+        group: alloc.group.clone(),
+        run: alloc.desired == DesiredStatus::Run,
+        no_shutdown_delay: alloc.transition.no_shutdown_delay,
+        unknown: alloc.client == ClientStatus::Unknown,
+        watch_health: alloc.health.is_none() && (deploys || migrated),
+        canary: alloc.canary,
+        previous: alloc.previous,
+        ports: alloc.ports.iter().map(Into::into).collect(),
+        alloc_modify_index: alloc.alloc_modify_index,
+    }
+}

@@ -1,0 +1,375 @@
+//! Deployments: the rollout of one job version, from its first allocation to success or failure
+//! (`scheduling-semantics.md` section 4).
+//!
+//! What is placed and stopped on its behalf is the reconciler's decision; here its progress is counted, and it is ended.
+
+use std::collections::BTreeMap;
+
+use holdfast_shared::id::{AllocId, DeploymentId};
+use holdfast_shared::model::{
+    Allocation, ClientStatus, Deployment, DeploymentGroup, DeploymentStatus, DesiredStatus, Job, Trigger,
+};
+use holdfast_shared::time::{Duration, Timestamp};
+
+use crate::admit::register_version;
+use crate::ledger::Ledger;
+use crate::reconciler::reschedule::{failed_at, is_eligible};
+use crate::state::State;
+
+/// Texts that people see, verbatim.
+mod text {
+    pub(super) const RUNNING: &str = "Deployment is running";
+    pub(super) const NEEDS_PROMOTION: &str = "Deployment is running but requires manual promotion";
+    pub(super) const AUTO_PROMOTION: &str = "Deployment is running pending automatic promotion";
+    pub(super) const SUCCESSFUL: &str = "Deployment completed successfully";
+    pub(super) const UNHEALTHY: &str = "Failed due to unhealthy allocations";
+    pub(super) const DEADLINE: &str = "Failed due to progress deadline";
+}
+
+/// The deployment of the job's current version, if it is not over or has failed.
+pub(crate) fn current(state: &State, job: &Job) -> Option<DeploymentId> {
+    let key = job.key();
+    let deployment = state.latest_deployment(&key)?;
+    let same = (deployment.job_version, deployment.job_create_index) == (job.version(), job.create_index());
+    (same && (deployment.status.is_active() || deployment.status == DeploymentStatus::Failed))
+        .then_some(deployment.id)
+}
+
+/// Begins the rollout of the job's current version.
+pub(crate) fn create(
+    ledger: &mut Ledger,
+    job: &Job,
+    groups: BTreeMap<String, DeploymentGroup>,
+) -> DeploymentId {
+    let id = DeploymentId::generate(&mut ledger.ids);
+    let canaries = || groups.values().filter(|group| group.desired_canaries > 0);
+    let description = if canaries().next().is_none() {
+        text::RUNNING
+    } else if canaries().all(|group| group.auto_promote) {
+        text::AUTO_PROMOTION
+    } else {
+        text::NEEDS_PROMOTION
+    };
+    ledger.put_deployment(Deployment {
+        id,
+        job: job.key(),
+        job_version: job.version(),
+        job_create_index: job.create_index(),
+        job_modify_index: job.modify_index.unwrap_or(0),
+        job_spec_modify_index: job.job_modify_index.unwrap_or(0),
+        status: DeploymentStatus::Running,
+        status_description: description.to_owned(),
+        groups,
+        create_index: 0,
+        modify_index: 0,
+        create_time: Timestamp::ZERO,
+        modify_time: Timestamp::ZERO,
+    });
+    id
+}
+
+/// An allocation was placed, or taken along, on behalf of the deployment: its time begins to count.
+pub(crate) fn count_placed(ledger: &mut Ledger, id: DeploymentId, alloc: &Allocation) {
+    let now = ledger.now;
+    change(ledger, id, |deployment| {
+        let Some(group) = deployment.groups.get_mut(&alloc.group) else {
+            return;
+        };
+        group.placed += 1;
+        if alloc.canary {
+            group.placed_canaries.push(alloc.id);
+        }
+        if !group.require_progress_by.is_set() && group.progress_deadline > Duration::ZERO {
+            group.require_progress_by = now + group.progress_deadline;
+        }
+    });
+}
+
+/// The deployment has reached its goal: its job version is stable.
+pub(crate) fn succeed(ledger: &mut Ledger, id: DeploymentId) {
+    let Some(deployment) = ledger.state.deployments.get(&id).cloned() else {
+        return;
+    };
+    end(
+        ledger,
+        id,
+        DeploymentStatus::Successful,
+        text::SUCCESSFUL.to_owned(),
+    );
+    let key = (deployment.job.clone(), deployment.job_version);
+    if let Some(job) = ledger.state.versions.get(&key).cloned() {
+        let mut job = current_copy(&ledger.state, &job);
+        job.stable = Some(true);
+        ledger.put_job(job);
+    }
+}
+
+/// Something newer made it pointless.
+pub(crate) fn cancel(ledger: &mut Ledger, id: DeploymentId, why: &str) {
+    end(ledger, id, DeploymentStatus::Cancelled, why.to_owned());
+}
+
+/// When the deployment fails, if it makes no progress before.
+pub(crate) fn deadline(deployment: &Deployment) -> Option<Timestamp> {
+    if deployment.status != DeploymentStatus::Running {
+        return None;
+    }
+    deployment.groups.values().filter_map(next_deadline).min()
+}
+
+fn next_deadline(group: &DeploymentGroup) -> Option<Timestamp> {
+    (!is_fine(group) && group.require_progress_by.is_set()).then_some(group.require_progress_by)
+}
+
+/// Whether the group needs no more progress for now.
+fn is_fine(group: &DeploymentGroup) -> bool {
+    let tried = group.desired_canaries > 0 && !group.promoted && group.healthy >= group.desired_canaries;
+    tried || group.healthy >= group.desired_total
+}
+
+/// The deployment's deadline has come.
+pub(crate) fn on_deadline(ledger: &mut Ledger, id: DeploymentId) {
+    let Some(deployment) = ledger.state.deployments.get(&id).cloned() else {
+        return;
+    };
+    if deployment.status != DeploymentStatus::Running {
+        return;
+    }
+    let late: Vec<&DeploymentGroup> = deployment
+        .groups
+        .values()
+        .filter(|group| next_deadline(group).is_some_and(|at| at <= ledger.now))
+        .collect();
+    if !late.is_empty() {
+        let revert = late.iter().any(|group| group.auto_revert);
+        fail(ledger, &deployment, text::DEADLINE, revert);
+    }
+}
+
+/// Looks at what has become of the deployment's allocations.
+pub(crate) fn advance(ledger: &mut Ledger, id: DeploymentId) {
+    let Some(deployment) = ledger.state.deployments.get(&id).cloned() else {
+        return;
+    };
+    if !deployment.status.is_active() {
+        return;
+    }
+    let allocs: Vec<Allocation> = ledger
+        .state
+        .allocs_of_job(&deployment.job)
+        .filter(|alloc| alloc.deployment == Some(id))
+        .map(|alloc| (**alloc).clone())
+        .collect();
+    let mut counted = (*deployment).clone();
+    for (name, group) in &mut counted.groups {
+        recount(group, allocs.iter().filter(|alloc| alloc.group == *name));
+    }
+    let progressed = counted.groups != deployment.groups;
+    if progressed {
+        ledger.put_deployment(counted.clone());
+    }
+    if let Some(revert) = is_doomed(ledger, &counted, &allocs) {
+        fail(ledger, &counted, text::UNHEALTHY, revert);
+        return;
+    }
+    let released = release_unhealthy(ledger, &allocs);
+    let promoted = auto_promote(ledger, &counted, &allocs);
+    if progressed || released || promoted {
+        let mut eval = ledger.new_eval(&deployment.job, Trigger::DeploymentWatcher);
+        eval.deployment = Some(id);
+        ledger.put_eval(eval);
+    }
+}
+
+/// Counts health anew; whoever became healthy gives the group more time.
+fn recount<'a>(group: &mut DeploymentGroup, allocs: impl Iterator<Item = &'a Allocation>) {
+    let (mut healthy, mut unhealthy) = (0, 0);
+    for health in allocs.filter_map(|alloc| alloc.health) {
+        if health.healthy {
+            healthy += 1;
+            if group.require_progress_by.is_set() {
+                group.require_progress_by = group
+                    .require_progress_by
+                    .max(health.time + group.progress_deadline);
+            }
+        } else {
+            unhealthy += 1;
+        }
+    }
+    (group.healthy, group.unhealthy) = (healthy, unhealthy);
+}
+
+/// Whether an unhealthy allocation ends the deployment at once, and if so whether its group wants to return to the last
+/// stable version.
+fn is_doomed(ledger: &Ledger, deployment: &Deployment, allocs: &[Allocation]) -> Option<bool> {
+    let job = ledger
+        .state
+        .versions
+        .get(&(deployment.job.clone(), deployment.job_version))?;
+    allocs
+        .iter()
+        .filter(|alloc| is_unhealthy(alloc))
+        .find_map(|alloc| {
+            let group = deployment.groups.get(&alloc.group)?;
+            let policy = job.group(&alloc.group)?.reschedule_policy(job.job_type());
+            let replaceable = alloc.next.is_some()
+                || alloc.is_server_terminal()
+                || policy.is_some_and(|policy| is_eligible(&policy, &alloc.reschedules, failed_at(alloc)));
+            (group.progress_deadline <= Duration::ZERO || !replaceable).then_some(group.auto_revert)
+        })
+}
+
+fn is_unhealthy(alloc: &Allocation) -> bool {
+    alloc.health.is_some_and(|health| !health.healthy)
+}
+
+/// Unhealthy allocations may be rescheduled although their deployment goes on.
+fn release_unhealthy(ledger: &mut Ledger, allocs: &[Allocation]) -> bool {
+    let mut released = false;
+    for alloc in allocs {
+        let failed = is_unhealthy(alloc) || alloc.client == ClientStatus::Failed;
+        if failed && alloc.desired == DesiredStatus::Run && !alloc.transition.reschedule {
+            let mut alloc = alloc.clone();
+            alloc.transition.reschedule = true;
+            ledger.put_alloc(alloc);
+            released = true;
+        }
+    }
+    released
+}
+
+/// Promotes when every group with canaries wants that by itself, and has as many healthy ones as it should.
+fn auto_promote(ledger: &mut Ledger, deployment: &Deployment, allocs: &[Allocation]) -> bool {
+    let waiting = || {
+        deployment
+            .groups
+            .iter()
+            .filter(|(_, group)| group.desired_canaries > 0 && !group.promoted)
+    };
+    let healthy = |name: &str| {
+        let canaries = allocs
+            .iter()
+            .filter(|alloc| alloc.canary && alloc.group == name && !alloc.is_terminal());
+        canaries
+            .filter(|alloc| alloc.health.is_some_and(|it| it.healthy))
+            .count() as u64
+    };
+    let ready = deployment.status == DeploymentStatus::Running
+        && waiting().next().is_some()
+        && waiting().all(|(name, group)| group.auto_promote && healthy(name) == group.desired_canaries);
+    if ready {
+        promote(ledger, deployment.id, allocs);
+    }
+    ready
+}
+
+/// The canaries become ordinary allocations of the new version.
+fn promote(ledger: &mut Ledger, id: DeploymentId, allocs: &[Allocation]) {
+    let now = ledger.now;
+    change(ledger, id, |deployment| {
+        for group in deployment.groups.values_mut() {
+            group.promoted = true;
+            if group.progress_deadline > Duration::ZERO {
+                group.require_progress_by = now + group.progress_deadline;
+            }
+        }
+        text::RUNNING.clone_into(&mut deployment.status_description);
+    });
+    let canaries: Vec<AllocId> = allocs
+        .iter()
+        .filter(|alloc| alloc.canary)
+        .map(|alloc| alloc.id)
+        .collect();
+    for id in canaries {
+        if let Some(alloc) = ledger.state.allocs.get(&id).cloned() {
+            ledger.decide_alloc(Allocation {
+                canary: false,
+                ..(*alloc).clone()
+            });
+        }
+    }
+}
+
+/// Gives the deployment up; with `revert`, the last stable version is registered anew.
+fn fail(ledger: &mut Ledger, deployment: &Deployment, why: &str, revert: bool) {
+    let mut description = why.to_owned();
+    let current = ledger.state.jobs.get(&deployment.job).cloned();
+    let stable = ledger
+        .state
+        .versions_of_job(&deployment.job)
+        .filter(|job| job.stable == Some(true))
+        .last()
+        .cloned();
+    let target = match (revert, current, stable) {
+        (false, _, _) | (_, None, _) => None,
+        (true, Some(_), None) => {
+            description += " - no stable job version to auto revert to";
+            None
+        }
+        (true, Some(current), Some(stable)) if current.specification() == stable.specification() => {
+            description += &format!(
+                " - not rolling back to stable job version {} as current job has same specification",
+                stable.version()
+            );
+            None
+        }
+        (true, Some(_), Some(stable)) => {
+            description += &format!(" - rolling back to job version {}", stable.version());
+            Some(stable)
+        }
+    };
+    end(ledger, deployment.id, DeploymentStatus::Failed, description);
+    if let Some(target) = target {
+        let mut job = (*target).clone();
+        job.stable = Some(true);
+        job.version_tag = None;
+        job.submit_time = Some(ledger.now.0);
+        register_version(ledger, job);
+    }
+    let mut eval = ledger.new_eval(&deployment.job, Trigger::DeploymentWatcher);
+    eval.deployment = Some(deployment.id);
+    ledger.put_eval(eval);
+}
+
+/// Ends the deployment. Allocations whose replacement had to wait for that get it now.
+fn end(ledger: &mut Ledger, id: DeploymentId, status: DeploymentStatus, description: String) {
+    let Some(deployment) = ledger.state.deployments.get(&id).cloned() else {
+        return;
+    };
+    change(ledger, id, |deployment| {
+        deployment.status = status;
+        deployment.status_description = description;
+    });
+    let waiting: Vec<Allocation> = ledger
+        .state
+        .allocs_of_job(&deployment.job)
+        .filter(|alloc| alloc.deployment == Some(id) && !alloc.is_server_terminal())
+        .filter(|alloc| alloc.client == ClientStatus::Unknown && alloc.next.is_none())
+        .map(|alloc| (**alloc).clone())
+        .collect();
+    if waiting.is_empty() {
+        return;
+    }
+    let eval = ledger.evaluate(&deployment.job, Trigger::AllocReschedule);
+    for mut alloc in waiting {
+        alloc.followup_eval = Some(eval);
+        ledger.put_alloc(alloc);
+    }
+}
+
+fn change(ledger: &mut Ledger, id: DeploymentId, apply: impl FnOnce(&mut Deployment)) {
+    if let Some(deployment) = ledger.state.deployments.get(&id).cloned() {
+        let mut deployment = (*deployment).clone();
+        apply(&mut deployment);
+        ledger.put_deployment(deployment);
+    }
+}
+
+/// The newest record of a job version: the current job's is kept twice.
+fn current_copy(state: &State, job: &Job) -> Job {
+    let current = state
+        .jobs
+        .get(&job.key())
+        .filter(|current| current.version() == job.version());
+    current.map_or_else(|| job.clone(), |current| (**current).clone())
+}

@@ -1,0 +1,39 @@
+//! Decides for the region: what runs where, and which copy of an allocation lives on.
+//!
+//! Pure: no clock, no entropy, no IO, no logger. The shell (crate `holdfast-coordinator`) hands in an [`Input`] and the
+//! time, and executes the [`Effect`]s that come out, in order. State is a fold over [`Delta`]s: there is no other way
+//! to change it, and what is persisted, replicated, streamed and logged is exactly them.
+//!
+//! ```text
+//! Input ─► admit ─► Evaluation ─► broker ─► reconciler ─► scheduler ─► plan ─► Deltas ─► state ─► Effects
+//!             ▲                                                                   │
+//!   heartbeat, deployment, drainer ◄──────────────────────────────────────────────┘
+//! ```
+
+mod admit;
+mod assignments;
+mod broker;
+pub mod conformance;
+mod coordinator;
+mod deployment;
+pub mod effect;
+mod evaluate;
+mod gc;
+pub mod heartbeat;
+pub mod input;
+mod interest;
+mod job_status;
+mod ledger;
+mod options;
+mod plan;
+pub mod reconciler;
+mod report;
+pub mod scheduler;
+mod services;
+pub mod state;
+
+pub use coordinator::Coordinator;
+pub use effect::{Effect, Refusal, Response};
+pub use input::{Command, Input, RequestId};
+pub use options::Options;
+pub use state::{Delta, State};

@@ -1,0 +1,51 @@
+//! What an operator may set about the coordinator's decisions.
+
+use holdfast_shared::time::Duration;
+
+/// Settings of the coordinator's core. Everything has a sensible default.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The region that this coordinator decides for.
+    pub region: String,
+    /// What a node may be late, on top of one and a half of its keep-alives, before it counts as gone.
+    pub heartbeat_grace: Duration,
+    /// The keep-alive of nodes that name none.
+    pub default_keep_alive: Duration,
+    /// How long a returning node may take to report before decisions are made without its word.
+    pub report_wait: Duration,
+    /// How old a stored "last heard" may become before it is written anew, although nothing else changed.
+    pub last_heard_resolution: Duration,
+    /// Versions of a job that are kept, the current one included.
+    pub job_versions_kept: usize,
+    /// How many nodes are scored at least when a group has affinities or spreads.
+    pub node_limit: usize,
+    /// How old a finished evaluation must be before it is forgotten.
+    pub eval_gc_age: Duration,
+    /// How old a dead job must be before it is forgotten.
+    pub job_gc_age: Duration,
+    /// How old a finished deployment must be before it is forgotten.
+    pub deployment_gc_age: Duration,
+    /// How long a node must be down before it is forgotten.
+    pub node_gc_age: Duration,
+    /// Pause between two collections.
+    pub gc_interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            region: "global".into(),
+            heartbeat_grace: Duration::from_secs(5),
+            default_keep_alive: Duration::from_secs(15),
+            report_wait: Duration::from_secs(30),
+            last_heard_resolution: Duration::from_secs(30),
+            job_versions_kept: 6,
+            node_limit: 100,
+            eval_gc_age: Duration::from_secs(3600),
+            job_gc_age: Duration::from_secs(4 * 3600),
+            deployment_gc_age: Duration::from_secs(3600),
+            node_gc_age: Duration::from_secs(24 * 3600),
+            gc_interval: Duration::from_secs(300),
+        }
+    }
+}

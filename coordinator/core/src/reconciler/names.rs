@@ -1,0 +1,44 @@
+//! Which index a new allocation's name gets: the lowest that is free.
+
+use std::collections::BTreeSet;
+
+/// The indexes that are taken in a group.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    prefix: String,
+    taken: BTreeSet<usize>,
+}
+
+impl Names {
+    /// Names like `job.group[0]`.
+    pub(super) fn new(job: &str, group: &str, taken: impl IntoIterator<Item = usize>) -> Self {
+        Self {
+            prefix: format!("{job}.{group}"),
+            taken: taken.into_iter().collect(),
+        }
+    }
+
+    /// The lowest free name, which is taken from now on.
+    pub(super) fn next(&mut self) -> String {
+        let index = (0..)
+            .find(|index| !self.taken.contains(index))
+            .expect("there is no greatest number");
+        self.take(index)
+    }
+
+    /// Whether nobody has this index.
+    pub(super) fn is_free(&self, index: usize) -> bool {
+        !self.taken.contains(&index)
+    }
+
+    /// Marks an index as taken.
+    pub(super) fn reserve(&mut self, index: usize) {
+        self.taken.insert(index);
+    }
+
+    /// The name with this index, which is taken from now on.
+    pub(super) fn take(&mut self, index: usize) -> String {
+        self.taken.insert(index);
+        format!("{}[{index}]", self.prefix)
+    }
+}

@@ -1,0 +1,219 @@
+//! Coordinator state: a fold over [`Delta`]s. Tables share structure, so that a clone is a snapshot and costs nothing.
+
+mod delta;
+
+pub use delta::{Delta, Table};
+
+use std::sync::Arc;
+
+use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
+use holdfast_shared::model::{Allocation, Deployment, Evaluation, Job, Node, Registration};
+use imbl::{OrdMap, OrdSet};
+
+/// Everything the coordinator knows. Read freely; change only by [`State::apply`].
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// The index of the newest change.
+    pub index: u64,
+    /// The coordinator's epoch: 0 in a state that was never saved.
+    pub epoch: u64,
+    /// Current versions of jobs.
+    pub jobs: OrdMap<JobKey, Arc<Job>>,
+    /// Kept versions of jobs, the current ones included.
+    pub versions: OrdMap<(JobKey, u64), Arc<Job>>,
+    /// Nodes.
+    pub nodes: OrdMap<NodeId, Arc<Node>>,
+    /// SHA-256 of node secrets.
+    pub credentials: OrdMap<NodeId, [u8; 32]>,
+    /// Allocations.
+    pub allocs: OrdMap<AllocId, Arc<Allocation>>,
+    /// Evaluations.
+    pub evals: OrdMap<EvalId, Arc<Evaluation>>,
+    /// Deployments.
+    pub deployments: OrdMap<DeploymentId, Arc<Deployment>>,
+    /// The service catalog, by registration id.
+    pub services: OrdMap<String, Arc<Registration>>,
+    allocs_by_job: OrdSet<(JobKey, AllocId)>,
+    allocs_by_node: OrdSet<(NodeId, AllocId)>,
+    evals_by_job: OrdSet<(JobKey, EvalId)>,
+    deployments_by_job: OrdSet<(JobKey, DeploymentId)>,
+    services_by_name: OrdSet<(String, String, String)>,
+    services_by_alloc: OrdSet<(AllocId, String)>,
+    changed_at: OrdMap<Table, u64>,
+}
+
+impl State {
+    /// Applies one change.
+    pub fn apply(&mut self, delta: &Delta) {
+        match delta {
+            Delta::Meta { index, epoch } => {
+                self.index = *index;
+                self.epoch = *epoch;
+            }
+            Delta::Job(job) => {
+                self.jobs.insert(job.key(), Arc::clone(job));
+            }
+            Delta::RemoveJob(key) => {
+                self.jobs.remove(key);
+            }
+            Delta::JobVersion(job) => {
+                self.versions.insert((job.key(), job.version()), Arc::clone(job));
+            }
+            Delta::RemoveJobVersion(key, version) => {
+                self.versions.remove(&(key.clone(), *version));
+            }
+            Delta::Node(node) => {
+                self.nodes.insert(node.id, Arc::clone(node));
+            }
+            Delta::RemoveNode(id) => {
+                self.nodes.remove(id);
+            }
+            Delta::Credential(id, hash) => {
+                self.credentials.insert(*id, *hash);
+            }
+            Delta::RemoveCredential(id) => {
+                self.credentials.remove(id);
+            }
+            Delta::Allocation(_)
+            | Delta::RemoveAllocation(_)
+            | Delta::Evaluation(_)
+            | Delta::RemoveEvaluation(_)
+            | Delta::Deployment(_)
+            | Delta::RemoveDeployment(_)
+            | Delta::Service(_)
+            | Delta::RemoveService(_) => self.apply_indexed(delta),
+        }
+        self.changed_at.insert(delta.table(), self.index);
+    }
+
+    fn apply_indexed(&mut self, delta: &Delta) {
+        match delta {
+            Delta::Allocation(alloc) => {
+                self.allocs_by_job.insert((alloc.job.clone(), alloc.id));
+                self.allocs_by_node.insert((alloc.node, alloc.id));
+                self.allocs.insert(alloc.id, Arc::clone(alloc));
+            }
+            Delta::RemoveAllocation(id) => {
+                if let Some(alloc) = self.allocs.remove(id) {
+                    self.allocs_by_job.remove(&(alloc.job.clone(), *id));
+                    self.allocs_by_node.remove(&(alloc.node, *id));
+                }
+            }
+            Delta::Evaluation(eval) => {
+                self.evals_by_job.insert((eval.job.clone(), eval.id));
+                self.evals.insert(eval.id, Arc::clone(eval));
+            }
+            Delta::RemoveEvaluation(id) => {
+                if let Some(eval) = self.evals.remove(id) {
+                    self.evals_by_job.remove(&(eval.job.clone(), *id));
+                }
+            }
+            Delta::Deployment(deployment) => {
+                self.deployments_by_job
+                    .insert((deployment.job.clone(), deployment.id));
+                self.deployments.insert(deployment.id, Arc::clone(deployment));
+            }
+            Delta::RemoveDeployment(id) => {
+                if let Some(deployment) = self.deployments.remove(id) {
+                    self.deployments_by_job.remove(&(deployment.job.clone(), *id));
+                }
+            }
+            Delta::Service(service) => {
+                self.unindex_service(&service.id);
+                let namespace = service.job.namespace.clone();
+                self.services_by_name
+                    .insert((namespace, service.service_name.clone(), service.id.clone()));
+                self.services_by_alloc.insert((service.alloc, service.id.clone()));
+                self.services.insert(service.id.clone(), Arc::clone(service));
+            }
+            Delta::RemoveService(id) => self.unindex_service(id),
+            _ => {}
+        }
+    }
+
+    fn unindex_service(&mut self, id: &str) {
+        if let Some(old) = self.services.remove(id) {
+            let namespace = old.job.namespace.clone();
+            self.services_by_name
+                .remove(&(namespace, old.service_name.clone(), old.id.clone()));
+            self.services_by_alloc.remove(&(old.alloc, old.id.clone()));
+        }
+    }
+
+    /// The index of the newest change of `table`; at least 1, as clients expect.
+    pub fn table_index(&self, table: Table) -> u64 {
+        self.changed_at.get(&table).copied().unwrap_or(0).max(1)
+    }
+
+    /// The version of a job that an allocation runs.
+    pub fn job_of(&self, alloc: &Allocation) -> Option<&Arc<Job>> {
+        self.versions.get(&(alloc.job.clone(), alloc.job_version))
+    }
+
+    /// The allocations of a job, ordered by id.
+    pub fn allocs_of_job<'a>(&'a self, key: &'a JobKey) -> impl Iterator<Item = &'a Arc<Allocation>> {
+        let from = (key.clone(), AllocId(0));
+        self.allocs_by_job
+            .range(from..)
+            .take_while(move |(job, _)| job == key)
+            .filter_map(|(_, id)| self.allocs.get(id))
+    }
+
+    /// The allocations of a node, ordered by id.
+    pub fn allocs_of_node(&self, node: NodeId) -> impl Iterator<Item = &Arc<Allocation>> {
+        self.allocs_by_node
+            .range((node, AllocId(0))..)
+            .take_while(move |(of, _)| *of == node)
+            .filter_map(|(_, id)| self.allocs.get(id))
+    }
+
+    /// The evaluations of a job, ordered by id.
+    pub fn evals_of_job<'a>(&'a self, key: &'a JobKey) -> impl Iterator<Item = &'a Arc<Evaluation>> {
+        self.evals_by_job
+            .range((key.clone(), EvalId(0))..)
+            .take_while(move |(job, _)| job == key)
+            .filter_map(|(_, id)| self.evals.get(id))
+    }
+
+    /// The deployments of a job, ordered by id.
+    pub fn deployments_of_job<'a>(&'a self, key: &'a JobKey) -> impl Iterator<Item = &'a Arc<Deployment>> {
+        self.deployments_by_job
+            .range((key.clone(), DeploymentId(0))..)
+            .take_while(move |(job, _)| job == key)
+            .filter_map(|(_, id)| self.deployments.get(id))
+    }
+
+    /// The newest deployment of a job.
+    pub fn latest_deployment<'a>(&'a self, key: &'a JobKey) -> Option<&'a Arc<Deployment>> {
+        self.deployments_of_job(key)
+            .max_by_key(|deployment| deployment.create_index)
+    }
+
+    /// The registrations of a service, ordered by id.
+    pub fn service<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Registration>> {
+        self.services_by_name
+            .range((namespace.to_owned(), name.to_owned(), String::new())..)
+            .take_while(move |(space, service, _)| space == namespace && service == name)
+            .filter_map(|(_, _, id)| self.services.get(id))
+    }
+
+    /// The registrations of an allocation, ordered by id.
+    pub fn services_of_alloc(&self, alloc: AllocId) -> impl Iterator<Item = &Arc<Registration>> {
+        self.services_by_alloc
+            .range((alloc, String::new())..)
+            .take_while(move |(of, _)| *of == alloc)
+            .filter_map(|(_, id)| self.services.get(id))
+    }
+
+    /// The kept versions of a job, oldest first.
+    pub fn versions_of_job<'a>(&'a self, key: &'a JobKey) -> impl Iterator<Item = &'a Arc<Job>> {
+        self.versions
+            .range((key.clone(), 0)..)
+            .take_while(move |((job, _), _)| job == key)
+            .map(|(_, job)| job)
+    }
+}

@@ -1,0 +1,329 @@
+//! A region in a box: the coordinator's core, and agents that do what they are told. No network, no clock, no disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_coordinator_core::{
+    Command, Coordinator, Effect, Input, Options, Refusal, RequestId, Response, State,
+};
+use holdfast_shared::id::{AllocId, JobKey, NodeId};
+use holdfast_shared::model::TaskRunState;
+use holdfast_shared::model::{
+    Allocation, ClientStatus, DriverState, Fingerprint, HostNetwork, Job, NodeResources,
+};
+use holdfast_shared::time::{Duration, Timestamp};
+use holdfast_shared::wire::{
+    AllocReport, Assigned, FromAgent, Held, Presence, Register, Report, TaskReport, ToAgent,
+};
+
+/// An agent that runs what it is told to, at once and without fail.
+#[derive(Debug, Default)]
+pub struct Agent {
+    pub session: u64,
+    pub online: bool,
+    pub held: Held,
+    pub allocs: BTreeMap<AllocId, (Assigned, ClientStatus)>,
+    pub acked: u64,
+    pub specs: BTreeSet<(String, u64)>,
+    seq: u64,
+}
+
+pub struct Fleet {
+    pub core: Coordinator,
+    pub now: Timestamp,
+    pub agents: BTreeMap<NodeId, Agent>,
+    pub replies: BTreeMap<RequestId, Result<Response, Refusal>>,
+    requests: u64,
+}
+
+pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+pub fn fingerprint(name: &str) -> Fingerprint {
+    let driver = DriverState {
+        detected: true,
+        healthy: true,
+        ..DriverState::default()
+    };
+    let network = HostNetwork {
+        address: format!("192.0.2.{}", name.len()),
+        interface: "eth0".into(),
+    };
+    Fingerprint {
+        name: name.into(),
+        datacenter: "dc1".into(),
+        node_pool: "default".into(),
+        resources: NodeResources {
+            cpu_mhz: 4000,
+            cores: 4,
+            memory_mb: 4096,
+            disk_mb: 20_000,
+            ..Default::default()
+        },
+        drivers: [("docker".into(), driver.clone()), ("raw_exec".into(), driver)].into(),
+        host_networks: [("default".into(), network)].into(),
+        keep_alive: KEEP_ALIVE,
+        ..Fingerprint::default()
+    }
+}
+
+pub fn job(json: serde_json::Value) -> Job {
+    let mut job: Job = serde_json::from_value(json).unwrap();
+    job.canonicalize();
+    job
+}
+
+impl Fleet {
+    pub fn new(nodes: u32) -> Self {
+        let mut core = Coordinator::new(Options::default(), State::default(), 7);
+        let now = Timestamp::from_secs(1_000_000);
+        core.start(now);
+        let mut fleet = Self {
+            core,
+            now,
+            agents: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            requests: 0,
+        };
+        for number in 1..=nodes {
+            let id = NodeId(u128::from(number));
+            fleet.agents.insert(id, Agent::default());
+            fleet.connect(id);
+        }
+        fleet.settle();
+        fleet
+    }
+
+    /// A new session of a node's agent: registers, and reports everything.
+    pub fn connect(&mut self, id: NodeId) {
+        let agent = self.agents.get_mut(&id).unwrap();
+        agent.session += 1;
+        agent.online = true;
+        let (session, held) = (agent.session, agent.held);
+        let fingerprint = serde_json::to_vec(&fingerprint(&format!("n{}", id.0))).unwrap();
+        self.input(Input::Presence(
+            id,
+            Presence {
+                session,
+                online: true,
+            },
+        ));
+        self.input(Input::Agent(
+            id,
+            FromAgent::Register(Register {
+                session,
+                held,
+                fingerprint,
+            }),
+        ));
+        self.report_all(id);
+    }
+
+    /// The uplink breaks; the broker publishes the last will at once.
+    pub fn disconnect(&mut self, id: NodeId) {
+        let agent = self.agents.get_mut(&id).unwrap();
+        agent.online = false;
+        let session = agent.session;
+        self.input(Input::Presence(
+            id,
+            Presence {
+                session,
+                online: false,
+            },
+        ));
+    }
+
+    pub fn report_all(&mut self, id: NodeId) {
+        let agent = self.agents.get_mut(&id).unwrap();
+        let all: Vec<AllocId> = agent.allocs.keys().copied().collect();
+        self.report(id, true, &all);
+    }
+
+    pub fn report(&mut self, id: NodeId, full: bool, allocs: &[AllocId]) {
+        let agent = self.agents.get_mut(&id).unwrap();
+        if !agent.online {
+            return;
+        }
+        agent.seq += 1;
+        let entries = allocs
+            .iter()
+            .filter_map(|id| agent.allocs.get(id))
+            .map(|(alloc, status)| AllocReport {
+                id: alloc.id,
+                client: *status,
+                description: String::new(),
+                healthy: alloc.watch_health.then_some(*status == ClientStatus::Running),
+                address: String::new(),
+                tasks: vec![TaskReport {
+                    name: "main".into(),
+                    state: if *status == ClientStatus::Running {
+                        TaskRunState::Running
+                    } else {
+                        TaskRunState::Dead
+                    },
+                    failed: *status == ClientStatus::Failed,
+                    restarts: 0,
+                    last_restart: Timestamp::ZERO,
+                    started_at: Timestamp::from_secs(5),
+                    finished_at: Timestamp::ZERO,
+                    running_for: Duration::from_secs(1),
+                    events: Vec::new(),
+                }],
+            });
+        let report = Report {
+            session: agent.session,
+            seq: agent.seq,
+            full,
+            held: agent.held,
+            allocs: entries.collect(),
+        };
+        self.input(Input::Agent(id, FromAgent::Report(report)));
+    }
+
+    /// What a task did by itself.
+    pub fn becomes(&mut self, id: AllocId, status: ClientStatus) {
+        let node = self.core.state().allocs[&id].node;
+        self.agents.get_mut(&node).unwrap().allocs.get_mut(&id).unwrap().1 = status;
+        self.report(node, false, &[id]);
+        self.settle();
+    }
+
+    pub fn command(&mut self, command: Command) -> Result<Response, Refusal> {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.input(Input::Command(request, command));
+        self.settle();
+        self.replies.remove(&request).expect("every command is answered")
+    }
+
+    pub fn run(&mut self, job: &Job) -> Response {
+        let command = Command::RegisterJob {
+            job: Box::new(job.clone()),
+            check_index: None,
+            preserve_counts: false,
+            eval_priority: None,
+        };
+        self.command(command).unwrap()
+    }
+
+    pub fn input(&mut self, input: Input) {
+        let effects = self.core.handle(self.now, input);
+        self.execute(effects);
+    }
+
+    /// Runs everything that is due now.
+    pub fn settle(&mut self) {
+        for _ in 0..1000 {
+            if self.core.poll_timeout().is_none_or(|at| at > self.now) {
+                return;
+            }
+            self.input(Input::Timeout);
+        }
+        panic!("the core never comes to rest");
+    }
+
+    /// Lets time pass, with heartbeats of everybody who is online.
+    pub fn advance(&mut self, by: Duration) {
+        let end = self.now + by;
+        while self.now < end {
+            self.now = (self.now + Duration::from_secs(1)).min(end);
+            if self.now.as_secs() % KEEP_ALIVE.as_secs() == 0 {
+                for id in self.agents.keys().copied().collect::<Vec<_>>() {
+                    let agent = &self.agents[&id];
+                    if agent.online {
+                        let (session, held) = (agent.session, agent.held);
+                        self.input(Input::Agent(id, FromAgent::Heartbeat { session, held }));
+                    }
+                }
+            }
+            self.settle();
+        }
+    }
+
+    fn execute(&mut self, effects: Vec<Effect>) {
+        let replies_after_persist = effects.iter().skip_while(|it| matches!(it, Effect::Persist(_)));
+        assert!(
+            replies_after_persist
+                .clone()
+                .all(|it| !matches!(it, Effect::Persist(_))),
+            "persist comes first"
+        );
+        for effect in effects {
+            match effect {
+                Effect::Persist(_) => {}
+                Effect::Reply(request, reply) => {
+                    self.replies.insert(request, reply);
+                }
+                Effect::Publish(node, message) => self.deliver(node, message),
+            }
+        }
+    }
+
+    fn deliver(&mut self, node: NodeId, message: ToAgent) {
+        let Some(agent) = self.agents.get_mut(&node).filter(|agent| agent.online) else {
+            return;
+        };
+        match message {
+            ToAgent::Assignments(set) => {
+                let newer = Held {
+                    epoch: set.epoch,
+                    generation: set.generation,
+                };
+                if newer <= agent.held {
+                    return;
+                }
+                if set.base.is_some_and(|base| base != agent.held.generation) {
+                    let (session, held) = (agent.session, agent.held);
+                    return self.input(Input::Agent(node, FromAgent::Heartbeat { session, held }));
+                }
+                agent.held = newer;
+                agent
+                    .specs
+                    .extend(set.jobs.iter().map(|job| (job.job.clone(), job.version)));
+                let mut changed: Vec<AllocId> = Vec::new();
+                for alloc in set.allocs {
+                    let id = alloc.id;
+                    assert!(
+                        !alloc.run || agent.specs.contains(&(alloc.job.clone(), alloc.job_version)),
+                        "no spec"
+                    );
+                    let known = agent.allocs.get(&id).map(|(_, status)| *status);
+                    let status = match (alloc.run, known) {
+                        (_, Some(status)) if status.is_terminal() => status,
+                        (true, _) => ClientStatus::Running,
+                        (false, _) => ClientStatus::Complete,
+                    };
+                    agent.allocs.insert(id, (alloc, status));
+                    changed.push(id);
+                }
+                for id in set.stop {
+                    agent.allocs.remove(&id);
+                }
+                self.report(node, false, &changed);
+            }
+            ToAgent::Ack { seq, .. } => agent.acked = seq,
+            ToAgent::ReportAll => self.report_all(node),
+            ToAgent::Catalog(_) => {}
+        }
+    }
+
+    /// The allocations of a job, ordered by age: (name, node, desired/client, version).
+    pub fn allocs(&self, job: &str) -> Vec<String> {
+        let key = JobKey::new("default", job);
+        let mut allocs: Vec<&std::sync::Arc<Allocation>> = self.core.state().allocs_of_job(&key).collect();
+        allocs.sort_by_key(|alloc| (alloc.create_index, alloc.name.clone()));
+        allocs
+            .iter()
+            .map(|it| {
+                format!(
+                    "{} n{} {}/{} v{}",
+                    it.name, it.node.0, it.desired, it.client, it.job_version
+                )
+            })
+            .collect()
+    }
+
+    pub fn alloc(&self, job: &str, find: impl Fn(&Allocation) -> bool) -> Allocation {
+        let key = JobKey::new("default", job);
+        let mut found = self.core.state().allocs_of_job(&key).filter(|alloc| find(alloc));
+        (**found.next().expect("there is one")).clone()
+    }
+}

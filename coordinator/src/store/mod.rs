@@ -1,0 +1,111 @@
+//! Where state lives when the coordinator does not: batches of deltas in, the whole state out.
+//!
+//! A [`Store`] holds one record for each key of each table and knows nothing of what the records mean, so that the same
+//! trait fits an embedded database and a remote one. It does not decide when to commit, nor what a failure means.
+
+mod batch;
+mod open;
+mod record;
+mod sled;
+
+use std::path::PathBuf;
+
+use holdfast_coordinator_core::{Delta, State};
+
+pub use batch::Batch;
+pub use open::Condition;
+pub use record::RecordError;
+pub use sled::SledStore;
+
+/// Durable state.
+pub trait Store: Send {
+    /// Makes all of `batch` durable, or nothing of it: once this returns, a power cut loses none of it.
+    ///
+    /// # Errors
+    /// When it is not certain to be durable. The batch may be committed again, and must be: after
+    /// [`Store::reopen`] the store is usable once more.
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Everything that was committed.
+    ///
+    /// # Errors
+    /// When it cannot be read, or was written by a newer program.
+    fn load(&self) -> Result<State, StoreError>;
+
+    /// Opens the store anew after a failure, and says in which condition it was.
+    ///
+    /// # Errors
+    /// When what made it fail still lasts.
+    fn reopen(&mut self) -> Result<Condition, StoreError>;
+}
+
+/// Why a store could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Its folder cannot be made, looked at, or put aside.
+    #[error("cannot use the data folder {path}")]
+    Folder {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database in it does not open.
+    #[error("cannot open the database in {path}: is another coordinator using it?")]
+    Open {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ::sled::Error,
+    },
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] ::sled::Error),
+    /// The database file could not be flushed to the disk.
+    #[error("cannot flush {path} to the disk")]
+    Flush {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A record cannot be understood.
+    #[error(
+        "record `{key}` of the database cannot be read: start the coordinator that wrote it, or restore a backup"
+    )]
+    Record {
+        /// Table and key.
+        key: String,
+        /// Why.
+        #[source]
+        source: RecordError,
+    },
+    /// A failed store was not opened anew yet.
+    #[error("the database is closed after a failure")]
+    Closed,
+}
+
+/// Deltas that rebuild `state` from nothing.
+pub fn deltas_of(state: &State) -> Vec<Delta> {
+    let mut deltas = vec![Delta::Meta {
+        index: state.index,
+        epoch: state.epoch,
+    }];
+    deltas.extend(state.jobs.values().cloned().map(Delta::Job));
+    deltas.extend(state.versions.values().cloned().map(Delta::JobVersion));
+    deltas.extend(state.nodes.values().cloned().map(Delta::Node));
+    deltas.extend(
+        state
+            .credentials
+            .iter()
+            .map(|(node, hash)| Delta::Credential(*node, *hash)),
+    );
+    deltas.extend(state.allocs.values().cloned().map(Delta::Allocation));
+    deltas.extend(state.evals.values().cloned().map(Delta::Evaluation));
+    deltas.extend(state.deployments.values().cloned().map(Delta::Deployment));
+    deltas.extend(state.services.values().cloned().map(Delta::Service));
+    deltas
+}

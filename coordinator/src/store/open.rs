@@ -1,0 +1,158 @@
+//! Opening a sled database that may have been damaged by a power cut.
+//!
+//! sled refuses a database whose snapshot is damaged, although the log behind it is whole: the snapshot is only a
+//! shortcut. So snapshots are put aside before the database is given up; and a database that is given up is put aside as
+//! well, never deleted.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sled::{Config, Db, Mode};
+use tracing::{error, warn};
+
+use super::StoreError;
+
+/// Memory for cached pages. State is in memory anyway: the database is written, and read only at the start.
+const CACHE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// How a database was when it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing was wrong with it.
+    Sound,
+    /// Damaged snapshots were put aside; nothing is lost.
+    Repaired,
+    /// It was beyond repair and put aside; this one is empty.
+    Replaced,
+}
+
+/// Opens the database in `path`, reads all of it once, and repairs or replaces it where that is needed.
+pub(super) fn open(path: &Path) -> Result<(Db, Condition), StoreError> {
+    fs::create_dir_all(path).map_err(|source| folder(path, source))?;
+    // Left behind by a crash in the middle of writing one; sled would take it for a snapshot.
+    for stray in snapshots(path)?.into_iter().filter(|file| is_generating(file)) {
+        warn!(file = %stray.display(), "unfinished snapshot removed");
+        fs::remove_file(&stray).map_err(|source| folder(&stray, source))?;
+    }
+    match attempt(path) {
+        Err(Attempt::Damaged(reason)) => repair(path, &reason),
+        Err(Attempt::Refused(source)) => Err(StoreError::Open {
+            path: path.to_owned(),
+            source,
+        }),
+        Ok(db) => Ok((db, Condition::Sound)),
+    }
+}
+
+fn repair(path: &Path, reason: &str) -> Result<(Db, Condition), StoreError> {
+    let aside = aside(path);
+    let damaged = snapshots(path)?;
+    if !damaged.is_empty() {
+        error!(path = %path.display(), reason, aside = %aside.display(), "database damaged, snapshots put aside");
+        fs::create_dir_all(&aside).map_err(|source| folder(&aside, source))?;
+        for file in damaged {
+            let target = aside.join(file.file_name().unwrap_or_default());
+            fs::rename(&file, target).map_err(|source| folder(&file, source))?;
+        }
+        match attempt(path) {
+            Ok(db) => return Ok((db, Condition::Repaired)),
+            Err(Attempt::Refused(source)) => {
+                return Err(StoreError::Open {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+            Err(Attempt::Damaged(_)) => {}
+        }
+    }
+    error!(path = %path.display(), reason, aside = %aside.display(), "database beyond repair, put aside; starting empty");
+    let target = aside.join("database");
+    fs::create_dir_all(&aside).map_err(|source| folder(&aside, source))?;
+    fs::rename(path, target).map_err(|source| folder(path, source))?;
+    match attempt(path) {
+        Ok(db) => Ok((db, Condition::Replaced)),
+        Err(Attempt::Refused(source)) => Err(StoreError::Open {
+            path: path.to_owned(),
+            source,
+        }),
+        Err(Attempt::Damaged(_)) => Err(StoreError::Closed),
+    }
+}
+
+/// Why one attempt failed.
+enum Attempt {
+    /// What is in the files makes no sense.
+    Damaged(String),
+    /// The files are not to be had: they are locked, or the disk fails.
+    Refused(sled::Error),
+}
+
+impl From<sled::Error> for Attempt {
+    fn from(it: sled::Error) -> Self {
+        match it {
+            sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) => Self::Damaged(it.to_string()),
+            other => Self::Refused(other),
+        }
+    }
+}
+
+/// Opens and reads everything once. sled panics on some damaged files.
+fn attempt(path: &Path) -> Result<Db, Attempt> {
+    let read = || -> Result<Db, Attempt> {
+        let config = Config::new()
+            .path(path)
+            .mode(Mode::LowSpace)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(None);
+        let db = config.open()?;
+        for record in db.iter() {
+            record?;
+        }
+        Ok(db)
+    };
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(Attempt::Damaged("the files make no sense".into())))
+}
+
+fn snapshots(path: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = fs::read_dir(path).map_err(|source| folder(path, source))?;
+    let is_snapshot = |file: &PathBuf| {
+        file.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("snap."))
+    };
+    Ok(entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(is_snapshot)
+        .collect())
+}
+
+fn is_generating(file: &Path) -> bool {
+    file.extension()
+        .is_some_and(|extension| extension == "generating")
+}
+
+/// A folder beside `path` that does not exist yet.
+fn aside(path: &Path) -> PathBuf {
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let candidate = |count: u32| path.with_file_name(format!("{name}.damaged-{seconds}-{count}"));
+    (0..)
+        .map(candidate)
+        .find(|folder| !folder.exists())
+        .expect("some number is free")
+}
+
+fn folder(path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Folder {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,198 @@
+//! What survives a kill, a torn snapshot and a ruined log.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use holdfast_coordinator_core::{Delta, State};
+use holdfast_shared::id::{IdGenerator, NodeId};
+use holdfast_shared::model::Job;
+
+use super::*;
+use crate::store::deltas_of;
+
+fn job(name: &str, version: u64) -> Arc<Job> {
+    let mut job = Job {
+        id: Some(name.into()),
+        version: Some(version),
+        ..Job::default()
+    };
+    job.canonicalize();
+    Arc::new(job)
+}
+
+fn sample(index: u64) -> Batch {
+    let mut ids = IdGenerator::from_seed(1);
+    let node = NodeId::generate(&mut ids);
+    let deltas = [
+        Delta::Job(job("web", index)),
+        Delta::JobVersion(job("web", index)),
+        Delta::Credential(node, [7; 32]),
+        Delta::Meta { index, epoch: 1 },
+    ];
+    deltas.into_iter().collect()
+}
+
+fn assert_same(left: &State, right: &State) {
+    assert_eq!(deltas_of(left), deltas_of(right));
+}
+
+fn loaded(path: &Path) -> (State, Condition) {
+    let (store, condition) = SledStore::open(path).unwrap();
+    (store.load().unwrap(), condition)
+}
+
+/// A database with ten commits, closed; what is in it; and a copy that was taken as `kill -9` would leave it.
+fn filled(folder: &Path) -> State {
+    let path = folder.join("state");
+    let (mut store, condition) = SledStore::open(&path).unwrap();
+    assert_eq!(condition, Condition::Sound);
+    for index in 1..=10 {
+        store.commit(&sample(index)).unwrap();
+    }
+    let state = store.load().unwrap();
+    let killed = folder.join("killed");
+    fs::create_dir(&killed).unwrap();
+    for file in fs::read_dir(&path)
+        .unwrap()
+        .flatten()
+        .filter(|file| file.path().is_file())
+    {
+        fs::copy(file.path(), killed.join(file.file_name())).unwrap();
+    }
+    state
+}
+
+fn snapshot_of(path: &Path) -> PathBuf {
+    let is_snapshot = |file: &fs::DirEntry| file.file_name().to_string_lossy().starts_with("snap.");
+    fs::read_dir(path)
+        .unwrap()
+        .flatten()
+        .find(is_snapshot)
+        .expect("sled wrote a snapshot when it was closed")
+        .path()
+}
+
+#[test]
+fn what_was_committed_is_there_after_a_clean_end_and_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = filled(folder.path());
+    for name in ["state", "killed"] {
+        let (again, condition) = loaded(&folder.path().join(name));
+        assert_eq!(condition, Condition::Sound);
+        assert_same(&again, &state);
+    }
+    assert_eq!((state.index, state.epoch, state.versions.len()), (10, 1, 10));
+}
+
+#[test]
+fn a_removal_takes_its_record_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = SledStore::open(&folder.path().join("state")).unwrap();
+    store.commit(&sample(1)).unwrap();
+    let removal = Delta::RemoveJob(job("web", 1).key());
+    store
+        .commit(&[removal.clone(), removal].into_iter().collect())
+        .unwrap();
+    let state = store.load().unwrap();
+    assert!(state.jobs.is_empty() && state.versions.len() == 1);
+}
+
+#[test]
+fn a_damaged_or_stray_snapshot_loses_nothing() {
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 5] = [
+        ("zeroed", |file| {
+            fs::write(file, vec![0; fs::metadata(file).unwrap().len() as usize]).unwrap()
+        }),
+        ("empty", |file| fs::write(file, []).unwrap()),
+        ("truncated", |file| {
+            let bytes = fs::read(file).unwrap();
+            fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
+        }),
+        ("bit flipped", |file| {
+            let mut bytes = fs::read(file).unwrap();
+            let at = bytes.len() / 2;
+            bytes[at] ^= 0x10;
+            fs::write(file, bytes).unwrap();
+        }),
+        ("stray", |file| {
+            fs::write(file.with_extension("generating"), b"half of it").unwrap()
+        }),
+    ];
+    for (name, damage) in damages {
+        let folder = tempfile::tempdir().unwrap();
+        let state = filled(folder.path());
+        let path = folder.path().join("state");
+        // A second run writes the snapshot that the first one did not need.
+        drop(loaded(&path));
+        damage(&snapshot_of(&path));
+        let (again, condition) = loaded(&path);
+        assert_same(&again, &state);
+        let expected = if name == "stray" {
+            Condition::Sound
+        } else {
+            Condition::Repaired
+        };
+        assert_eq!(condition, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_torn_log_opens_as_it_was_after_some_commit() {
+    for seed in 0..60u64 {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path());
+        let path = folder.path().join("killed");
+        let mut bytes = fs::read(path.join("db")).unwrap();
+        let mut random = IdGenerator::from_seed(seed.into());
+        let at = usize::try_from(random.next_u64()).unwrap() % bytes.len();
+        match seed % 3 {
+            0 => bytes.truncate(at),
+            1 => bytes.iter_mut().skip(at).take(512).for_each(|byte| *byte = 0),
+            _ => bytes[at] ^= 1 << (random.next_u64() % 8),
+        }
+        fs::write(path.join("db"), bytes).unwrap();
+        let (state, condition) = loaded(&path);
+        let version = state.jobs.values().next().map_or(0, |job| job.version());
+        let index = state.index;
+        assert_eq!((version, state.versions.len() as u64), (index, index), "{seed} {condition:?}");
+    }
+}
+
+#[test]
+fn a_ruined_log_is_put_aside_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path());
+    let path = folder.path().join("state");
+    fs::write(path.join("conf"), b"this is no configuration of sled").unwrap();
+    let (state, condition) = loaded(&path);
+    assert_eq!((condition, state.index), (Condition::Replaced, 0));
+    let kept = fs::read_dir(folder.path()).unwrap().flatten();
+    let kept: Vec<_> = kept
+        .filter(|file| file.file_name().to_string_lossy().contains("damaged"))
+        .collect();
+    assert_eq!(kept.len(), 1);
+    assert!(kept[0].path().join("database/db").exists());
+}
+
+#[test]
+fn a_record_of_a_newer_version_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = SledStore::open(&folder.path().join("state")).unwrap();
+    store.commit(&sample(1)).unwrap();
+    store.files().unwrap().db.insert("jobs/x", b"\x02{}").unwrap();
+    let error = store.load().unwrap_err();
+    assert!(error.to_string().contains("`jobs/x`"), "{error}");
+}
+
+#[test]
+fn two_coordinators_do_not_share_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let (_store, _) = SledStore::open(&path).unwrap();
+    let error = SledStore::open(&path)
+        .err()
+        .expect("the first one holds the lock");
+    assert!(error.to_string().contains("another coordinator"), "{error}");
+}

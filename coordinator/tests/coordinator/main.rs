@@ -1,0 +1,8 @@
+//! The coordinator as others meet it: over HTTP, over MQTT, and across its own end.
+
+mod agents;
+mod api;
+mod durability;
+mod external;
+mod reads;
+mod support;

@@ -1,0 +1,285 @@
+//! The command tree: every noun and verb there is, and what they lead to.
+
+use anyhow::{Result, bail};
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::client::Connection;
+use crate::command::{alloc, completion, deployment, eval, job, local, node, server, service, status};
+use crate::session::{DONE, Exit, Session};
+
+/// Commands of the original that we have yet to learn.
+const NOT_YET: &[(&str, &[&str])] = &[
+    (
+        "job",
+        &[
+            "action",
+            "dispatch",
+            "eval",
+            "history",
+            "periodic",
+            "plan",
+            "promote",
+            "restart",
+            "revert",
+            "scale",
+            "scaling-events",
+            "start",
+            "tag",
+        ],
+    ),
+    (
+        "alloc",
+        &[
+            "checks", "exec", "fs", "logs", "pause", "restart", "signal", "stop",
+        ],
+    ),
+    (
+        "node",
+        &[
+            "config",
+            "drain",
+            "eligibility",
+            "identity",
+            "intro",
+            "meta",
+            "pool",
+            "purge",
+        ],
+    ),
+    ("eval", &["delete"]),
+    ("deployment", &["fail", "pause", "promote", "resume", "unblock"]),
+    ("service", &["delete"]),
+    ("server", &["force-leave", "join"]),
+    ("local", &["alloc", "restart"]),
+];
+
+/// Nouns of the original that we have yet to learn, with all their verbs.
+const NOT_YET_NOUNS: &[&str] = &[
+    "acl",
+    "agent",
+    "agent-info",
+    "check",
+    "config",
+    "fmt",
+    "keygen",
+    "keyring",
+    "license",
+    "login",
+    "monitor",
+    "namespace",
+    "operator",
+    "plugin",
+    "quota",
+    "recommendation",
+    "scaling",
+    "secret",
+    "sentinel",
+    "setup",
+    "system",
+    "tls",
+    "var",
+    "volume",
+];
+
+/// Runs jobs on a fleet of edge nodes, and shows what becomes of them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "edgectl",
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    after_help = "Long flags take one dash or two. NOMAD_… variables work too; EDGE_… ones win over them."
+)]
+pub struct Cli {
+    /// How to reach the coordinator.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The nouns, and the few commands that have none.
+#[derive(Debug, Subcommand)]
+#[command(subcommand_value_name = "COMMAND", subcommand_help_heading = "Commands")]
+pub enum Command {
+    /// Run, watch and stop jobs
+    #[command(arg_required_else_help = true)]
+    Job {
+        /// What to do with them.
+        #[command(subcommand)]
+        verb: job::Verb,
+    },
+    /// Look at nodes
+    #[command(arg_required_else_help = true)]
+    Node {
+        /// What to do with them.
+        #[command(subcommand)]
+        verb: node::Verb,
+    },
+    /// Look at allocations
+    #[command(arg_required_else_help = true)]
+    Alloc {
+        /// What to do with them.
+        #[command(subcommand)]
+        verb: alloc::Verb,
+    },
+    /// Look at evaluations
+    #[command(arg_required_else_help = true)]
+    Eval {
+        /// What to do with them.
+        #[command(subcommand)]
+        verb: eval::Verb,
+    },
+    /// Look at deployments
+    #[command(arg_required_else_help = true)]
+    Deployment {
+        /// What to do with them.
+        #[command(subcommand)]
+        verb: deployment::Verb,
+    },
+    /// Look at services
+    #[command(arg_required_else_help = true)]
+    Service {
+        /// What to do with them.
+        #[command(subcommand)]
+        verb: service::Verb,
+    },
+    /// Look at coordinators
+    #[command(arg_required_else_help = true)]
+    Server {
+        /// What to do with them.
+        #[command(subcommand)]
+        verb: server::Verb,
+    },
+    /// Ask the agent of this machine, with no coordinator in reach
+    #[command(arg_required_else_help = true)]
+    Local {
+        /// What to do with it.
+        #[command(subcommand)]
+        verb: local::Verb,
+    },
+    /// List jobs, or show whatever an id leads to
+    Status(status::Status),
+    /// Print where the web interface is
+    Ui,
+    /// Print or install the completion of a shell
+    Completion(completion::Completion),
+    /// Print the version
+    Version,
+    /// Anything else
+    #[command(external_subcommand)]
+    Other(Vec<String>),
+}
+
+/// The command tree as clap sees it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+impl Command {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// Whatever kept it from being done, in words for the operator.
+    pub fn run(&self, session: &mut Session<'_>) -> Result<Exit> {
+        match self {
+            Self::Job { verb } => match verb {
+                job::Verb::Run(args) => job::run::run(session, args),
+                job::Verb::Status(args) => job::status::run(session, args),
+                job::Verb::Stop(args) => job::stop::run(session, args),
+                job::Verb::Validate(args) => job::validate::run(session, args),
+                job::Verb::Inspect(args) => job::inspect::run(session, args),
+                job::Verb::Init(args) => job::init::run(session, args),
+                job::Verb::Allocs(args) => job::allocs::allocs(session, args),
+                job::Verb::Deployments(args) => job::allocs::deployments(session, args),
+                job::Verb::Other(words) => unknown(&session.program, Some("job"), words),
+            },
+            Self::Node { verb } => match verb {
+                node::Verb::Status(args) => node::status(session, args),
+                node::Verb::Other(words) => unknown(&session.program, Some("node"), words),
+            },
+            Self::Alloc { verb } => match verb {
+                alloc::Verb::Status(args) => alloc::status(session, args),
+                alloc::Verb::Other(words) => unknown(&session.program, Some("alloc"), words),
+            },
+            Self::Eval { verb } => match verb {
+                eval::Verb::List(args) => eval::list(session, args),
+                eval::Verb::Status(args) => eval::status(session, args),
+                eval::Verb::Other(words) => unknown(&session.program, Some("eval"), words),
+            },
+            Self::Deployment { verb } => match verb {
+                deployment::Verb::List(args) => deployment::list(session, args),
+                deployment::Verb::Status(args) => deployment::status(session, args),
+                deployment::Verb::Other(words) => unknown(&session.program, Some("deployment"), words),
+            },
+            Self::Service { verb } => match verb {
+                service::Verb::List(args) => service::list(session, args),
+                service::Verb::Info(args) => service::info(session, args),
+                service::Verb::Other(words) => unknown(&session.program, Some("service"), words),
+            },
+            Self::Server { verb } => match verb {
+                server::Verb::Members(args) => server::members(session, args),
+                server::Verb::Other(words) => unknown(&session.program, Some("server"), words),
+            },
+            Self::Local { verb } => match verb {
+                local::Verb::Status(args) => local::status(session, args),
+                local::Verb::Other(words) => unknown(&session.program, Some("local"), words),
+            },
+            Self::Status(args) => status::run(session, args),
+            Self::Completion(args) => completion::run(session, args),
+            Self::Ui => ui(session),
+            Self::Version => version(session),
+            Self::Other(words) => unknown(&session.program, None, words),
+        }
+    }
+}
+
+fn ui(session: &mut Session<'_>) -> Result<Exit> {
+    match session.ui_address() {
+        Some(address) => session.console.line(address),
+        None => bail!(
+            "the coordinator is reached over a socket file, which no browser opens: set an http:// address"
+        ),
+    }
+    Ok(DONE)
+}
+
+fn version(session: &mut Session<'_>) -> Result<Exit> {
+    let version = env!("CARGO_PKG_VERSION");
+    // Called by the original's name, we answer as scripts expect it.
+    let line = if session.program == "nomad" {
+        format!("Nomad v{version}")
+    } else {
+        format!("edgectl v{version}")
+    };
+    session.console.line(line);
+    Ok(DONE)
+}
+
+/// Says that a command is not there: yet, or at all.
+fn unknown(program: &str, noun: Option<&str>, words: &[String]) -> Result<Exit> {
+    let first = words.first().map_or("", String::as_str);
+    let (name, is_known) = match noun {
+        Some(noun) => {
+            let verbs = NOT_YET
+                .iter()
+                .find(|(it, _)| *it == noun)
+                .map_or(&[][..], |(_, verbs)| verbs);
+            (format!("{noun} {first}"), verbs.contains(&first))
+        }
+        None => {
+            let verb = words.get(1).filter(|it| !it.starts_with('-'));
+            let name = verb.map_or_else(|| first.to_owned(), |verb| format!("{first} {verb}"));
+            (name, NOT_YET_NOUNS.contains(&first))
+        }
+    };
+    if is_known {
+        bail!("{program}: `{name}` is not available yet");
+    }
+    let help = noun.map_or_else(
+        || format!("{program} -help"),
+        |noun| format!("{program} {noun} -help"),
+    );
+    bail!("{program}: there is no command `{name}`; `{help}` lists those that there are")
+}

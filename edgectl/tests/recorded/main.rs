@@ -1,0 +1,18 @@
+//! Every command against what the original really printed: the recorded texts, line by line.
+//!
+//! A small HTTP server answers with recorded bodies, or with bodies that restore the moment of a recording.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod alloc;
+mod bodies;
+mod case;
+mod deployment;
+mod job;
+mod local;
+mod mistakes;
+mod node;
+mod server;
+mod service;
+mod status;
+mod tls;

@@ -1,0 +1,80 @@
+//! Every endpoint there is: what is served, what it answers, and the recorded body it is compared with.
+
+/// One endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// Methods, separated by blanks.
+    pub methods: &'static str,
+    /// The path; `{id}` and `{name}` stand for one segment.
+    pub path: &'static str,
+    /// What it answers or does.
+    pub about: &'static str,
+}
+
+const fn route(methods: &'static str, path: &'static str, about: &'static str) -> Route {
+    Route { methods, path, about }
+}
+
+/// Every endpoint, in the order of the reference.
+pub const ROUTES: &[Route] = &[
+    route("GET PUT POST", "/v1/jobs", "list of JobListStub; registers a job"),
+    route("PUT POST", "/v1/jobs/parse", "job file to Job"),
+    route("PUT POST", "/v1/validate/job", "JobValidateResponse"),
+    route(
+        "GET PUT POST DELETE",
+        "/v1/job/{id}",
+        "Job; registers or stops it",
+    ),
+    route("GET", "/v1/job/{id}/allocations", "list of AllocationListStub"),
+    route("GET", "/v1/job/{id}/evaluations", "list of Evaluation"),
+    route("GET", "/v1/job/{id}/summary", "JobSummary"),
+    route("GET", "/v1/job/{id}/deployments", "list of Deployment"),
+    route("GET", "/v1/job/{id}/deployment", "newest Deployment, or null"),
+    route("GET", "/v1/job/{id}/versions", "JobVersionsResponse"),
+    route("PUT POST", "/v1/job/{id}/evaluate", "JobRegisterResponse"),
+    route("GET", "/v1/nodes", "list of NodeListStub"),
+    route("GET", "/v1/node/{id}", "Node"),
+    route("GET", "/v1/node/{id}/allocations", "list of Allocation"),
+    route("GET", "/v1/allocations", "list of AllocationListStub"),
+    route("GET", "/v1/allocation/{id}", "Allocation"),
+    route(
+        "GET",
+        "/v1/allocation/{id}/services",
+        "list of ServiceRegistration",
+    ),
+    route("GET", "/v1/evaluations", "list of Evaluation"),
+    route("GET", "/v1/evaluation/{id}", "Evaluation"),
+    route(
+        "GET",
+        "/v1/evaluation/{id}/allocations",
+        "list of AllocationListStub",
+    ),
+    route("GET", "/v1/deployments", "list of Deployment"),
+    route("GET", "/v1/deployment/{id}", "Deployment"),
+    route(
+        "GET",
+        "/v1/deployment/allocations/{id}",
+        "list of AllocationListStub",
+    ),
+    route("GET", "/v1/services", "list of ServiceListStub"),
+    route("GET", "/v1/service/{name}", "list of ServiceRegistration"),
+    route("PUT POST", "/v1/search", "SearchResponse"),
+    route("GET", "/v1/agent/self", "AgentSelf"),
+    route("GET", "/v1/agent/members", "AgentMembers"),
+    route("GET", "/v1/agent/health", "AgentHealth"),
+    route("GET", "/v1/status/leader", "address of the leader"),
+    route("GET", "/v1/status/peers", "addresses of all coordinators"),
+    route("GET", "/v1/regions", "names of all regions"),
+    route("GET", "/v1/namespaces", "list of Namespace"),
+    route("GET", "/v1/node/pools", "list of NodePool"),
+    route(
+        "GET",
+        "/v1/operator/scheduler/configuration",
+        "SchedulerConfigurationResponse",
+    ),
+    route(
+        "GET",
+        "/v1/metrics",
+        "figures as JSON, or with format=prometheus as text",
+    ),
+];

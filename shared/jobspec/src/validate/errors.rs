@@ -1,0 +1,58 @@
+//! Lists of errors inside errors, as the original prints them.
+
+use std::fmt::Display;
+
+/// Errors found so far.
+#[derive(Debug, Default)]
+pub(super) struct Errors(Vec<String>);
+
+impl Errors {
+    pub(super) fn push(&mut self, error: impl Into<String>) {
+        self.0.push(error.into());
+    }
+
+    /// Adds an error when a condition holds.
+    pub(super) fn push_if(&mut self, holds: bool, error: impl Into<String>) {
+        if holds {
+            self.push(error);
+        }
+    }
+
+    /// Adds what is wrong with a part, under its name: `Task t validation failed: 2 errors occurred: …`.
+    pub(super) fn nest(&mut self, name: impl Display, part: Self) {
+        if !part.0.is_empty() {
+            self.push(format!("{name} validation failed: {}", part.text()));
+        }
+    }
+
+    /// Adds what is wrong with a part that has no name of its own.
+    pub(super) fn inline(&mut self, part: Self) {
+        if !part.0.is_empty() {
+            self.push(part.text());
+        }
+    }
+
+    pub(super) fn into_vec(self) -> Vec<String> {
+        self.0
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &String> {
+        self.0.iter()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `2 errors occurred:` and a line for each.
+    pub(super) fn text(&self) -> String {
+        list(&self.0)
+    }
+}
+
+/// `2 errors occurred:` and a line for each, as the API and the command line show errors.
+pub(super) fn list(errors: &[String]) -> String {
+    let count = errors.len();
+    let noun = if count == 1 { "error" } else { "errors" };
+    format!("{count} {noun} occurred:\n\t* {}\n\n", errors.join("\n\t* "))
+}

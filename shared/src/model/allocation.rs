@@ -1,0 +1,390 @@
+//! The allocation: one copy of a group, bound to one node.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
+use crate::time::{Duration, Timestamp};
+use crate::transitions;
+
+/// What the coordinator wants of an allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DesiredStatus {
+    /// It should run.
+    Run,
+    /// It should end.
+    Stop,
+    /// It should end to make room for a job of higher priority.
+    Evict,
+}
+
+impl DesiredStatus {
+    /// The word people read.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Stop => "stop",
+            Self::Evict => "evict",
+        }
+    }
+}
+
+/// What the agent reports of an allocation, or the coordinator concludes in its absence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientStatus {
+    /// It has not started yet.
+    Pending,
+    /// At least one task runs, and none has failed for good.
+    Running,
+    /// It ended well.
+    Complete,
+    /// It ended badly.
+    Failed,
+    /// Its node is gone for good.
+    Lost,
+    /// Its node is out of contact.
+    Unknown,
+}
+
+transitions!(ClientStatus {
+    /// The agent reports a running task.
+    on_running(Pending | Unknown => Running);
+    /// The agent reports a good end; that overrides `lost`.
+    on_complete(Pending | Running | Unknown | Lost => Complete);
+    /// The agent reports a bad end; that overrides `lost`.
+    on_failed(Pending | Running | Unknown | Lost => Failed);
+    /// The node is out of contact.
+    on_disconnect(Running => Unknown);
+    /// The node is gone for good.
+    on_lost(Pending | Running | Unknown => Lost);
+});
+
+impl ClientStatus {
+    /// The word people read.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::Lost => "lost",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether it will not run again: complete, failed or lost.
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Complete | Self::Failed | Self::Lost)
+    }
+}
+
+impl fmt::Display for ClientStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for DesiredStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One copy of a group, bound to one node. The job version it runs is kept beside it, once for all allocations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Allocation {
+    /// The allocation.
+    pub id: AllocId,
+    /// `<job>.<group>[<index>]`.
+    pub name: String,
+    /// The job.
+    pub job: JobKey,
+    /// The version of the job it runs.
+    pub job_version: u64,
+    /// Index at which its job was first registered; a purged and registered job starts anew.
+    pub job_create_index: u64,
+    /// The group.
+    pub group: String,
+    /// The node it is bound to.
+    pub node: NodeId,
+    /// The evaluation that placed it.
+    pub eval: EvalId,
+    /// What the coordinator wants.
+    pub desired: DesiredStatus,
+    /// Why.
+    pub desired_description: String,
+    /// What the operator or the drain asked for.
+    pub transition: DesiredTransition,
+    /// What the agent reports.
+    pub client: ClientStatus,
+    /// In words.
+    pub client_description: String,
+    /// The coordinator's record of when `client` became `unknown` or `running` again, oldest first.
+    pub client_history: Vec<(ClientStatus, Timestamp)>,
+    /// Its tasks, by name.
+    pub task_states: BTreeMap<String, TaskState>,
+    /// The deployment it belongs to.
+    pub deployment: Option<DeploymentId>,
+    /// Its health for that deployment.
+    pub health: Option<AllocHealth>,
+    /// Whether it is an unpromoted canary.
+    pub canary: bool,
+    /// The evaluation that will place its replacement later.
+    pub followup_eval: Option<EvalId>,
+    /// The allocation it replaces.
+    pub previous: Option<AllocId>,
+    /// The allocation that replaces it.
+    pub next: Option<AllocId>,
+    /// How often and why it was rescheduled, oldest first.
+    pub reschedules: Vec<RescheduleEvent>,
+    /// What it takes of its node.
+    pub resources: TaskResources,
+    /// Ports that were assigned to it.
+    pub ports: Vec<AssignedPort>,
+    /// Addresses that the agent reports.
+    pub network: Option<AllocNetwork>,
+    /// Why it was placed where it is.
+    pub report: Arc<PlacementReport>,
+    /// The allocation that pushed it out.
+    pub preempted_by: Option<AllocId>,
+    /// Index of creation.
+    pub create_index: u64,
+    /// Index of the last change.
+    pub modify_index: u64,
+    /// Index of the last change by the coordinator itself.
+    pub alloc_modify_index: u64,
+    /// When it was placed.
+    pub create_time: Timestamp,
+    /// When it last changed.
+    pub modify_time: Timestamp,
+}
+
+impl Allocation {
+    /// Whether the coordinator wants it to end.
+    pub fn is_server_terminal(&self) -> bool {
+        self.desired != DesiredStatus::Run
+    }
+
+    /// Whether it is over, for the coordinator or for the agent.
+    pub fn is_terminal(&self) -> bool {
+        self.is_server_terminal() || self.client.is_terminal()
+    }
+
+    /// The index in its name, if the name has one.
+    pub fn index(&self) -> Option<usize> {
+        let open = self.name.rfind('[')?;
+        self.name.get(open + 1..self.name.len() - 1)?.parse().ok()
+    }
+
+    /// When it was last declared `unknown`, and whether nothing was recorded since.
+    pub fn last_unknown(&self) -> Option<(Timestamp, bool)> {
+        let at = self
+            .client_history
+            .iter()
+            .rposition(|(status, _)| *status == ClientStatus::Unknown)?;
+        Some((self.client_history[at].1, at + 1 == self.client_history.len()))
+    }
+
+    /// The best normalized score recorded when it was placed: the node's rank for this allocation.
+    pub fn node_rank(&self) -> Option<f64> {
+        self.report.scores.first().map(|entry| entry.norm_score)
+    }
+}
+
+/// What an operator or a drain asked of an allocation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DesiredTransition {
+    /// Move it to another node.
+    pub migrate: bool,
+    /// It may be rescheduled although its deployment is active.
+    pub reschedule: bool,
+    /// Reschedule it whatever its policy says.
+    pub force_reschedule: bool,
+    /// Skip the shutdown delay.
+    pub no_shutdown_delay: bool,
+    /// End it without a replacement: a drained batch allocation.
+    pub migrate_without_placement: bool,
+}
+
+/// Health of an allocation for its deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllocHealth {
+    /// Whether it is well.
+    pub healthy: bool,
+    /// Since when.
+    pub time: Timestamp,
+    /// Index of the change that recorded it.
+    pub modify_index: u64,
+}
+
+/// One rescheduling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RescheduleEvent {
+    /// When the replacement was placed.
+    pub time: Timestamp,
+    /// The allocation that was replaced.
+    pub previous_alloc: AllocId,
+    /// Its node.
+    pub previous_node: NodeId,
+    /// The delay before the replacement.
+    pub delay: Duration,
+}
+
+/// What the tasks of an allocation take of their node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskResources {
+    /// Megahertz, memory and memory at most (both MB) of each task, by name.
+    pub tasks: BTreeMap<String, (u64, u64, u64)>,
+    /// Megabytes of the shared disk.
+    pub disk_mb: u64,
+}
+
+impl TaskResources {
+    /// Megahertz over all tasks.
+    pub fn cpu_mhz(&self) -> u64 {
+        self.tasks.values().map(|(cpu, _, _)| cpu).sum()
+    }
+
+    /// Megabytes of memory over all tasks.
+    pub fn memory_mb(&self) -> u64 {
+        self.tasks.values().map(|(_, memory, _)| memory).sum()
+    }
+}
+
+/// A port that was assigned to an allocation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignedPort {
+    /// What tasks and services call it.
+    pub label: String,
+    /// Its number on the node.
+    pub value: u16,
+    /// Its number inside the task's network; 0 is the same number.
+    pub to: u16,
+    /// The address it is published on.
+    pub host_ip: String,
+    /// The host network it is on.
+    pub host_network: String,
+    /// Whether the scheduler chose the number.
+    pub dynamic: bool,
+}
+
+/// Addresses that an agent reports for an allocation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllocNetwork {
+    /// The interface.
+    pub interface: String,
+    /// The address inside the allocation's network.
+    pub address: String,
+}
+
+/// Whether a task runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskRunState {
+    /// It has not started yet, or waits to start again.
+    #[default]
+    Pending,
+    /// It runs.
+    Running,
+    /// It will not start again.
+    Dead,
+}
+
+impl TaskRunState {
+    /// The word people read.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// State of one task. Times are by the node's clock and so only advisory; zero is never.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskState {
+    /// Whether it runs.
+    pub state: TaskRunState,
+    /// Whether it ended badly.
+    pub failed: bool,
+    /// How often it was restarted.
+    pub restarts: u64,
+    /// When it was last restarted.
+    pub last_restart: Timestamp,
+    /// When it started for the first time in this allocation.
+    pub started_at: Timestamp,
+    /// When it ended for good.
+    pub finished_at: Timestamp,
+    /// The last ten events, oldest first.
+    pub events: Vec<TaskEvent>,
+}
+
+/// Something that happened to a task. Kinds and texts: `operator-surface.md` section 6.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskEvent {
+    /// `Received`, `Task Setup`, `Started`, `Terminated`, `Reconnected`, …
+    pub kind: String,
+    /// By the node's clock.
+    pub time: Timestamp,
+    /// What people read.
+    pub message: String,
+    /// Exit code of `Terminated`.
+    pub exit_code: i32,
+    /// Signal of `Terminated`.
+    pub signal: i32,
+    /// Whether this event failed the task.
+    pub fails_task: bool,
+    /// More of it, by name.
+    pub details: BTreeMap<String, String>,
+}
+
+/// Why an allocation was placed where it is, or why it could not be placed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PlacementReport {
+    /// Nodes that were looked at.
+    pub nodes_evaluated: u64,
+    /// Nodes that did not qualify.
+    pub nodes_filtered: u64,
+    /// Nodes in the job's pool.
+    pub nodes_in_pool: u64,
+    /// The pool.
+    pub node_pool: String,
+    /// Ready nodes by datacenter.
+    pub nodes_available: BTreeMap<String, u64>,
+    /// Nodes that did not qualify, by class.
+    pub class_filtered: BTreeMap<String, u64>,
+    /// Nodes that did not qualify, by constraint.
+    pub constraint_filtered: BTreeMap<String, u64>,
+    /// Nodes that qualified and had no room.
+    pub nodes_exhausted: u64,
+    /// Nodes that had no room, by class.
+    pub class_exhausted: BTreeMap<String, u64>,
+    /// Nodes that had no room, by what was short.
+    pub dimension_exhausted: ExhaustedDimensions,
+    /// The best nodes, best first; at most five.
+    pub scores: Vec<NodeScore>,
+    /// Placements of the same group that failed for the same reason after this one.
+    pub coalesced_failures: u64,
+}
+
+/// Number of nodes by what was short there (`memory`, `cpu`, `ports: …`).
+pub type ExhaustedDimensions = BTreeMap<String, u64>;
+
+/// How a node scored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeScore {
+    /// The node.
+    pub node: NodeId,
+    /// Each component, by name (`binpack`, `job-anti-affinity`, …).
+    pub scores: BTreeMap<String, f64>,
+    /// Their mean: the node's rank.
+    pub norm_score: f64,
+}

@@ -1,0 +1,48 @@
+//! What a job is, and the records that are made of it.
+//!
+//! The job tree ([`job`], [`group`], [`task`], [`service`], [`network`], [`policy`], [`constraint`]) is Nomad's API
+//! form; the records ([`node`], [`allocation`], [`evaluation`], [`deployment`]) are our own, compact, and become
+//! Nomad's shapes only at the HTTP surface (crate `holdfast-api`).
+
+pub mod allocation;
+mod canonical;
+pub mod constraint;
+pub mod deployment;
+pub mod evaluation;
+pub mod group;
+pub mod job;
+pub mod network;
+pub mod node;
+pub mod policy;
+pub mod restart;
+pub mod service;
+pub mod task;
+
+pub use allocation::{
+    AllocHealth, AllocNetwork, Allocation, AssignedPort, ClientStatus, DesiredStatus, DesiredTransition,
+    ExhaustedDimensions, NodeScore, PlacementReport, RescheduleEvent, TaskEvent, TaskResources, TaskRunState,
+    TaskState,
+};
+pub use constraint::{Affinity, Constraint, Spread, SpreadTarget};
+pub use deployment::{Deployment, DeploymentGroup, DeploymentStatus};
+pub use evaluation::{EvalStatus, Evaluation, PlanCounts, Trigger};
+pub use group::{EphemeralDisk, Scaling, TaskGroup, Volume};
+pub use job::{
+    Job, JobType, JobUi, JobUiLink, Multiregion, MultiregionRegion, MultiregionStrategy, Parameterized,
+    Periodic,
+};
+pub use network::{Cni, Dns, Network, Port};
+pub use node::{
+    DriverState, Eligibility, Fingerprint, HostNetwork, HostVolume, Node, NodeEvent, NodeResources,
+    NodeStatus,
+};
+pub use policy::{
+    DelayFunction, Disconnect, DisconnectPolicy, Migrate, ReconcileStrategy, Reschedule, ReschedulePolicy,
+    Restart, RestartPolicy, Update, UpdatePolicy,
+};
+pub use restart::{RestartDecision, RestartWindow};
+pub use service::{Check, CheckRestart, Registration, Service};
+pub use task::{
+    Action, Artifact, ChangeScript, DispatchPayload, Lifecycle, LifecycleHook, LogConfig, RequestedDevice,
+    Resources, Task, Template, TemplateWait, VolumeMount,
+};

@@ -1,0 +1,30 @@
+//! The end-to-end harness: a fleet of machines on one computer, each with a network, processes, mounts and podman of
+//! its own, and the real binaries running in them.
+//!
+//! A [`Fleet`] is one switch and any number of [`Machine`]s. Everything in it hangs on one pipe: when the test
+//! process lets go of it, by finishing, by panicking or by being killed, the kernel ends every process of the fleet
+//! with all its mounts and networks, and a janitor removes the rest. Tests therefore run side by side, use the
+//! default ports, and leave nothing behind.
+//!
+//! The harness knows no job, no allocation and no MQTT: it starts binaries, cuts cables and reads what
+//! `edgectl` and HTTP show. Which flags the binaries take is known in [`process`] only.
+
+mod cgroup;
+pub mod edgectl;
+mod fleet;
+mod http;
+mod image;
+mod init;
+mod machine;
+mod podman;
+pub mod process;
+mod program;
+mod wait;
+
+pub use fleet::{Fleet, FleetName};
+pub use http::{HttpResponse, http_get};
+pub use image::{Image, STAND_IN_IMAGES};
+pub use machine::Machine;
+pub use process::{Agent, AgentPlan, Coordinator, CoordinatorPlan};
+pub use program::Program;
+pub use wait::wait_for;

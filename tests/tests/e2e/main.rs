@@ -1,0 +1,13 @@
+//! The product as a whole: real binaries, real podman, a real network that is really cut.
+//!
+//! Each test has a fleet of its own (see the crate's documentation) and reads what an operator reads: the output of
+//! `edgectl`, the HTTP API, and what the tasks answer.
+
+#![allow(clippy::unwrap_used, reason = "everything here is a test")]
+
+mod bad_input;
+mod edge_services;
+mod external_broker;
+mod offline;
+mod reconnect;
+mod site;

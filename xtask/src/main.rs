@@ -1,0 +1,61 @@
+//! `cargo xtask`: everything a developer or the continuous integration does with this repository, by one command each.
+//!
+//! Each subcommand owns one file. None of them knows how a part of the product works inside; they build, start,
+//! measure and check.
+
+mod conformance;
+mod cross;
+mod demo;
+mod repository;
+mod setup;
+mod sim;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What there is to do.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Set-up, tests, demo, conformance and cross builds by one command each"
+)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install what the tests and the demo need from the distribution; does nothing when it is there
+    Setup,
+    /// Set up, build and run every test; further arguments go to `cargo test`
+    Test(test::Options),
+    /// Show a fleet that loses a node, gets it back, and survives a power cut without its coordinator
+    Demo(demo::Options),
+    /// Run vector files and print, per file, what passed and what failed
+    Conformance(conformance::Options),
+    /// Tell stories of faults to both cores, one from each seed, and check every invariant after every step
+    Sim(sim::Options),
+    /// Build the agent and edgectl as static binaries for the boxes in firmware-targets/
+    Cross(cross::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Setup => setup::run_task(),
+        Task::Test(options) => test::run_tests(&options),
+        Task::Demo(options) => demo::run_demo(&options),
+        Task::Conformance(options) => conformance::run(&options),
+        Task::Sim(options) => sim::run_task(&options),
+        Task::Cross(options) => cross::run_task(&options),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
