@@ -3,6 +3,7 @@
 mod http;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use holdfast_agent_core::{AllocRecord, CheckRef, Input};
@@ -12,6 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::fingerprint;
 use crate::runtime::News;
 use crate::taskenv::address_of;
 
@@ -37,8 +39,9 @@ impl Drop for Running {
 /// What a check does, with everything resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// Host and port.
-    address: String,
+    address: SocketAddr,
+    /// Whether the address is one of the box, and not of a network that only the task has.
+    on_host: bool,
     /// `None` only connects.
     request: Option<http::Request>,
     interval: Duration,
@@ -79,7 +82,9 @@ impl Checks {
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                let passing = probe.passes().await;
+                let Some(passing) = probe.verdict().await else {
+                    continue;
+                };
                 let result = Input::Check(reference.clone(), passing);
                 if news.send(News::Input(result)).is_err() {
                     return;
@@ -111,10 +116,10 @@ impl Probe {
             .map_or_else(|| group.services(), |task| task.services());
         let service = services.get(reference.service).ok_or(CheckError::Unknown)?;
         let check = service.checks().get(reference.check).ok_or(CheckError::Unknown)?;
-        let address = address(reference, service, check, record, node)?;
+        let (address, on_host) = address(reference, service, check, record, node)?;
         let request = match (check.kind.as_str(), check.protocol.as_str()) {
             ("tcp", _) => None,
-            ("http", "" | "http") => Some(http::Request::new(check, &address)),
+            ("http", "" | "http") => Some(http::Request::new(check, address)),
             ("http", protocol) => {
                 let kind = format!("http over {protocol}");
                 return Err(CheckError::Kind {
@@ -139,15 +144,26 @@ impl Probe {
         );
         Ok(Self {
             address,
+            on_host,
             request,
             interval,
             timeout,
         })
     }
 
-    async fn passes(&self) -> bool {
+    /// Whether the check passes; `None` when that cannot be told: no task may suffer because the box lost its address.
+    async fn verdict(&self) -> Option<bool> {
+        if !self.on_host || fingerprint::has_address(self.address.ip()) {
+            return Some(self.passes(self.address).await);
+        }
+        // A task that started since then listens on every address there is.
+        let loopback = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.address.port());
+        self.passes(loopback).await.then_some(true)
+    }
+
+    async fn passes(&self, address: SocketAddr) -> bool {
         let run = async {
-            let stream = TcpStream::connect(&self.address).await?;
+            let stream = TcpStream::connect(address).await?;
             match &self.request {
                 None => Ok(true),
                 Some(request) => request.passes(stream).await,
@@ -156,7 +172,7 @@ impl Probe {
         match timeout(self.timeout, run).await {
             Ok(Ok(passing)) => passing,
             Ok(Err::<bool, std::io::Error>(error)) => {
-                tracing::debug!(address = self.address, %error, "check failed");
+                tracing::debug!(%address, %error, "check failed");
                 false
             }
             Err(_) => false,
@@ -164,39 +180,44 @@ impl Probe {
     }
 }
 
+/// Where the check connects to, and whether that is an address of the box.
 fn address(
     reference: &CheckRef,
     service: &Service,
     check: &Check,
     record: &AllocRecord,
     node: &Fingerprint,
-) -> Result<String, CheckError> {
+) -> Result<(SocketAddr, bool), CheckError> {
     let first = |a: &str, b: &str| if a.is_empty() { b.to_owned() } else { a.to_owned() };
     let label = first(&check.port_label, &service.port_label);
     let mode = first(&check.address_mode, &service.address_mode);
     let port = record.assigned.ports.iter().find(|port| port.label == label);
     // Inside the task's own network, when the job says so and there is one.
-    let inside = record
-        .tasks
-        .get(&reference.task)
-        .map(|task| task.address.as_str())
-        .filter(|it| !it.is_empty());
-    let (ip, number) = match (port, inside.filter(|_| mode == "alloc" || mode == "driver")) {
-        (Some(port), Some(inside)) => (inside, if port.to == 0 { port.value } else { port.to }),
-        (Some(port), None) => (address_of(&port.host_ip, node), port.value),
+    let task = record.tasks.get(&reference.task);
+    let inside = task.and_then(|task| task.address.parse::<IpAddr>().ok());
+    let on_host = |ip: &str| {
+        address_of(ip, node)
+            .parse()
+            .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    };
+    match (port, inside.filter(|_| mode == "alloc" || mode == "driver")) {
+        (Some(port), Some(ip)) => {
+            let number = if port.to == 0 { port.value } else { port.to };
+            Ok((SocketAddr::new(ip, number), false))
+        }
+        (Some(port), None) => Ok((SocketAddr::new(on_host(&port.host_ip), port.value), true)),
         (None, inside) => {
-            let number = label.parse().map_err(|_| CheckError::Port {
+            let number = label.parse();
+            let number = number.map_err(|_| CheckError::Port {
                 check: check.name.clone(),
                 label,
             })?;
-            (inside.unwrap_or_else(|| address_of("", node)), number)
+            Ok((
+                SocketAddr::new(inside.unwrap_or_else(|| on_host("")), number),
+                inside.is_none(),
+            ))
         }
-    };
-    Ok(if ip.contains(':') {
-        format!("[{ip}]:{number}")
-    } else {
-        format!("{ip}:{number}")
-    })
+    }
 }
 
 #[cfg(test)]
@@ -254,7 +275,11 @@ mod tests {
         ] {
             let (port, _requests) = server(status).await;
             let check = json!({"Type": "http", "Path": "/health", "Timeout": 2_000_000_000_i64});
-            assert_eq!(probe(&check, port).unwrap().passes().await, passing, "{status}");
+            assert_eq!(
+                probe(&check, port).unwrap().verdict().await,
+                Some(passing),
+                "{status}"
+            );
         }
     }
 
@@ -265,7 +290,7 @@ mod tests {
             "Type": "http", "Path": "v1/health?x=1", "Method": "POST", "Body": "{\"a\":1}",
             "Header": {"Authorization": ["Basic x"], "Host": ["shop.example"]}
         });
-        assert!(probe(&check, port).unwrap().passes().await);
+        assert_eq!(probe(&check, port).unwrap().verdict().await, Some(true));
         let request = requests.recv().await.unwrap();
         for part in [
             "POST /v1/health?x=1 HTTP/1.1\r\n",
@@ -285,10 +310,28 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         // Connects, and then hears nothing.
         let silent = json!({"Type": "http", "Path": "/", "Timeout": 100_000_000_i64});
-        assert!(!probe(&silent, port).unwrap().passes().await);
-        assert!(probe(&json!({"Type": "tcp"}), port).unwrap().passes().await);
+        assert_eq!(probe(&silent, port).unwrap().verdict().await, Some(false));
+        assert_eq!(
+            probe(&json!({"Type": "tcp"}), port).unwrap().verdict().await,
+            Some(true)
+        );
         drop(listener);
-        assert!(!probe(&json!({"Type": "tcp"}), port).unwrap().passes().await);
+        assert_eq!(
+            probe(&json!({"Type": "tcp"}), port).unwrap().verdict().await,
+            Some(false)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_box_that_lost_its_address_judges_by_loopback_and_never_against_the_task() {
+        let (port, _requests) = server("200 OK").await;
+        let displaced = |port| {
+            let mut probe = probe(&json!({"Type": "http", "Path": "/"}), port).unwrap();
+            probe.address.set_ip("10.255.255.7".parse().unwrap());
+            probe
+        };
+        assert_eq!(displaced(port).verdict().await, Some(true));
+        assert_eq!(displaced(1).verdict().await, None);
     }
 
     #[tokio::test]

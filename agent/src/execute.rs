@@ -32,7 +32,8 @@ impl Runtime {
     pub(crate) fn execute(&mut self, effect: Effect) {
         tracing::debug!(?effect, "effect");
         match effect {
-            Effect::Persist(deltas) => self.persist(&deltas),
+            // Done before everything else of its batch, by the one who calls this.
+            Effect::Persist(_) => {}
             Effect::Publish(message) => self.mqtt.publish(&message),
             Effect::Prepare(alloc) => self.prepare(alloc),
             Effect::Render(task) => self.render(task),
@@ -71,11 +72,7 @@ impl Runtime {
     }
 
     fn render(&mut self, task: TaskRef) {
-        let now_ms = clock::now().wall.0 / 1_000_000;
-        let prepared = self.with_subject(&task, |subject, dir| {
-            Rendering::new(subject, dir, self.agent.catalog(), now_ms).map_err(|error| error.to_string())
-        });
-        let rendering = prepared.unwrap_or_else(|| Err(NO_SPEC.to_owned()));
+        let rendering = self.rendering(&task);
         let news = self.news.clone();
         self.lanes.submit(task.clone(), async move {
             let run = move || rendering?.run().map_err(|error| error.to_string());
@@ -84,6 +81,28 @@ impl Runtime {
                 .unwrap_or_else(|panic| Err(panic.to_string()));
             let _ = news.send(News::Input(Input::Rendered(task, result)));
         });
+    }
+
+    /// Finds out what the templates of a task that was found again ask for: that is stored nowhere. Nothing is written:
+    /// so soon after a start, and perhaps without a network, the box may look different from what the task was told.
+    pub(crate) fn survey(&mut self, task: TaskRef) {
+        let Ok(rendering) = self.rendering(&task) else {
+            return;
+        };
+        let news = self.news.clone();
+        self.lanes.submit(task.clone(), async move {
+            if let Ok(Ok(rendered)) = tokio::task::spawn_blocking(move || rendering.survey()).await {
+                let _ = news.send(News::Input(Input::Rendered(task, Ok(rendered))));
+            }
+        });
+    }
+
+    fn rendering(&self, task: &TaskRef) -> Result<Rendering, String> {
+        let now_ms = clock::now().wall.0 / 1_000_000;
+        let prepared = self.with_subject(task, |subject, dir| {
+            Rendering::new(subject, dir, self.agent.catalog(), now_ms).map_err(|error| error.to_string())
+        });
+        prepared.unwrap_or_else(|| Err(NO_SPEC.to_owned()))
     }
 
     fn start(&mut self, task: TaskRef) {
@@ -106,10 +125,14 @@ impl Runtime {
     fn recover(&mut self, task: TaskRef, handle: &[u8]) {
         let prepared = self.spec_of(&task);
         let found = self.handle(handle);
+        let rebooted = self.rebooted;
         let news = self.news.clone();
         self.lanes.submit(task.clone(), async move {
             let recovery = match (found, prepared) {
-                (Some((driver, handle)), Ok(spec)) => recovered(&*driver, &handle, &spec).await,
+                (Some((driver, handle)), Ok(spec)) => match recovered(&*driver, &handle, &spec).await {
+                    Recovery::Exited(exit) if rebooted && is_end_of_boot(&exit) => Recovery::Gone,
+                    recovery => recovery,
+                },
                 (_, Err(message)) => Recovery::Unclear(message),
                 // Nobody can read the handle any more. Starting the task anew adopts it if it still runs.
                 (None, _) => Recovery::Gone,
@@ -239,6 +262,12 @@ async fn recovered(driver: &dyn Driver, handle: &Handle, spec: &TaskSpec) -> Rec
     }
 }
 
+/// Whether a task seems to have ended because the box went down: then that is no failure of the task.
+fn is_end_of_boot(exit: &Exit) -> bool {
+    let signals = [Signal::INT, Signal::KILL, Signal::TERM].map(Signal::number);
+    signals.contains(&exit.signal) || signals.contains(&(exit.code - 128))
+}
+
 fn address(running: &Running) -> String {
     running.address.map(|ip| ip.to_string()).unwrap_or_default()
 }
@@ -298,5 +327,46 @@ async fn insist(driver: &dyn Driver, handle: &Handle, order: Order) {
             Err(_) => {}
         }
         tokio::time::sleep(DRIVER_RETRY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_end_of_a_boot_does_to_tasks_is_told_from_their_own_ends() {
+        for (code, signal, ended_by_boot) in [
+            (0, 0, false),
+            (1, 0, false),
+            (139, 11, false),
+            (143, 15, true),
+            (137, 9, true),
+            (143, 0, true),
+            (0, 2, true),
+        ] {
+            let exit = Exit {
+                code,
+                signal,
+                ..Exit::default()
+            };
+            assert_eq!(is_end_of_boot(&exit), ended_by_boot, "{exit:?}");
+        }
+    }
+
+    #[test]
+    fn an_exit_that_nobody_saw_is_no_success() {
+        let task = holdfast_drivers::TaskId {
+            alloc: String::new(),
+            task: String::new(),
+        };
+        let exit = holdfast_drivers::Exit {
+            task,
+            exit_code: None,
+            signal: 0,
+            oom_killed: false,
+            time_ms: 0,
+        };
+        assert_eq!(exit_of(&exit).code, -1);
     }
 }

@@ -40,7 +40,7 @@ impl Identity {
     ///
     /// A disk that cannot be written is no reason not to start: the second value says what went wrong.
     pub fn load(dir: &Path, wanted: Option<NodeId>) -> (Self, Option<io::Error>) {
-        let kept = COPIES.iter().find_map(|name| read(&dir.join(name)));
+        let (kept, unreadable) = read_any(dir);
         let mut identity = kept.unwrap_or_else(|| {
             let mut ids = IdGenerator::from_seed(entropy::seed());
             Self {
@@ -55,7 +55,8 @@ impl Identity {
         // The clock as a floor: when the count was lost with the disk, sessions must still not go back.
         let clock = u64::try_from(clock::now().wall.as_secs()).unwrap_or(0);
         identity.starts = (identity.starts + 1).max(clock);
-        let error = identity.save(dir).err();
+        // What cannot be read now may be readable next time: it must not be written over by a makeshift.
+        let error = unreadable.or_else(|| identity.save(dir).err());
         (identity, error)
     }
 
@@ -92,8 +93,21 @@ impl Sessions {
     }
 }
 
-fn read(path: &Path) -> Option<Identity> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+/// The first copy that makes sense; without one, why a copy that is there could not be read.
+fn read_any(dir: &Path) -> (Option<Identity>, Option<io::Error>) {
+    let mut unreadable = None;
+    for name in COPIES {
+        match fs::read(dir.join(name)) {
+            Ok(bytes) => {
+                if let Ok(identity) = serde_json::from_slice(&bytes) {
+                    return (Some(identity), None);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => unreadable = Some(error),
+        }
+    }
+    (None, unreadable)
 }
 
 #[cfg(test)]
@@ -114,6 +128,15 @@ mod tests {
             assert_eq!((again.id, &again.secret), (first.id, &first.secret));
             assert!(again.sessions().advance() > last);
         }
+    }
+
+    #[test]
+    fn an_identity_that_cannot_be_read_is_not_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        // Root may read everything; a directory in the place of the file is what even root cannot read.
+        fs::create_dir(dir.path().join("node.json")).unwrap();
+        let (_, error) = Identity::load(dir.path(), None);
+        assert!(error.is_some() && !dir.path().join("node.backup.json").exists());
     }
 
     #[test]

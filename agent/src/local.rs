@@ -30,10 +30,16 @@ pub struct Request {
 /// Listens at `path`, in a task of its own, for as long as the agent runs. A socket left by an agent that died is replaced.
 ///
 /// # Errors
-/// When the socket cannot be made.
+/// When another agent answers there, or the socket cannot be made.
 pub fn listen(path: &Path, requests: mpsc::Sender<Request>) -> io::Result<()> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
+    }
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "another agent answers there: name another socket",
+        ));
     }
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

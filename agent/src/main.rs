@@ -44,8 +44,10 @@ fn run(config: Config) -> anyhow::Result<()> {
         .with_max_level(config.log_level)
         .with_writer(std::io::stderr)
         .init();
+    // Threads for what blocks: rendering, and name servers that do not answer.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(16)
         .build()
         .context("cannot set up the event loop")?;
     runtime

@@ -1,32 +1,31 @@
 //! The one loop that owns the core: gathers what happens, hands it in, and has the effects executed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_agent_core::{Agent, Effect, Exit, Input, Link, LocalDelta, Recovery, TaskInput, TaskRef};
 use holdfast_drivers::{DriverEvent, DriverInfo, Drivers, Found, TaskId};
-use holdfast_shared::model::Fingerprint;
 use holdfast_shared::wire::Held;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
 
 use crate::checks::Checks;
+use crate::clock;
 use crate::config::Config;
 use crate::execute::exit_of;
+use crate::fingerprint::Observer;
 use crate::lanes::Lanes;
 use crate::local;
 use crate::mqtt::{Mqtt, MqttEvent};
 use crate::runs::{Run, Runs};
-use crate::store::Store;
+use crate::store::Writer;
 use crate::taskdir::{AllocDirs, TaskDir};
 use crate::taskenv::{NodeView, Subject};
-use crate::{clock, fingerprint};
 
 /// How many inputs share one commit at most.
 const BATCH: usize = 256;
 
-/// How often networks and drivers are looked at, and a store that is behind is tried again.
+/// How often networks and drivers are looked at.
 const REFRESH: Duration = Duration::from_secs(5);
 
 /// The longest sleep: a box that was suspended notices what is due no later than this.
@@ -65,7 +64,7 @@ pub struct Runtime {
     pub(crate) agent: Agent,
     pub(crate) config: Arc<Config>,
     pub(crate) node: NodeView,
-    pub(crate) store: Store,
+    pub(crate) store: Writer,
     pub(crate) mqtt: Mqtt,
     pub(crate) drivers: Arc<Drivers>,
     pub(crate) dirs: AllocDirs,
@@ -73,13 +72,11 @@ pub struct Runtime {
     pub(crate) checks: Checks,
     pub(crate) runs: Runs,
     pub(crate) news: UnboundedSender<News>,
-    /// What of the fingerprint never changes.
-    pub(crate) fixed: Fingerprint,
-    pub(crate) infos: BTreeMap<&'static str, DriverInfo>,
+    pub(crate) observer: Observer,
+    /// Whether the box was rebooted since the store was last written.
+    pub(crate) rebooted: bool,
     /// Whom the current or last contact led to.
     pub(crate) coordinator: String,
-    /// Whether the disk was reported to be behind.
-    pub(crate) store_failed: bool,
 }
 
 impl Runtime {
@@ -102,35 +99,30 @@ impl Runtime {
             }
             // Whatever else is there already shares the commit.
             while batch.len() < BATCH && self.gather(&mut streams, &mut batch) {}
-            self.step(batch);
+            self.step(batch).await;
         }
         tracing::info!("the agent ends; its tasks keep running");
-        self.retry_store();
         self.mqtt.close().await;
+        self.store.close();
     }
 
     /// Hands inputs to the core, makes the changes of all of them durable at once, then executes the rest in order.
-    pub(crate) fn step(&mut self, batch: Vec<Input>) {
+    async fn step(&mut self, batch: Vec<Input>) {
         let mut effects = Vec::new();
         for input in batch {
             if !self.runs.admit(&input) {
                 continue;
             }
             tracing::debug!(?input, "input");
-            let found = found_again(&input).filter(|task| self.has_templates(task));
+            let found = found_again(&input);
             effects.extend(self.agent.handle(clock::now(), input));
-            // What its templates ask for is stored nowhere; rendering them finds it out, and what changed meanwhile.
-            effects.extend(found.map(Effect::Render));
+            found.into_iter().for_each(|task| self.survey(task));
         }
-        self.perform(effects);
+        self.perform(effects).await;
     }
 
-    fn has_templates(&self, task: &TaskRef) -> bool {
-        self.with_subject(task, |subject, _| !subject.task.templates().is_empty()) == Some(true)
-    }
-
-    /// Executes effects. Those that must be durable first go first: that is earlier than asked, never later.
-    pub(crate) fn perform(&mut self, effects: Vec<Effect>) {
+    /// Executes effects. What must be durable goes first, in one commit: that is earlier than asked, never later.
+    pub(crate) async fn perform(&mut self, effects: Vec<Effect>) {
         let mut deltas = Vec::new();
         let mut rest = Vec::new();
         for effect in effects {
@@ -140,21 +132,10 @@ impl Runtime {
             }
         }
         if !deltas.is_empty() {
-            self.execute(Effect::Persist(deltas));
+            deltas.iter().for_each(log_delta);
+            self.store.commit(deltas).await;
         }
         rest.into_iter().for_each(|effect| self.execute(effect));
-    }
-
-    pub(crate) fn persist(&mut self, deltas: &[LocalDelta]) {
-        deltas.iter().for_each(log_delta);
-        let result = self.store.commit(deltas);
-        self.note_store(result);
-    }
-
-    /// Notes that from now on the store's monotonic times belong to this boot.
-    pub(crate) fn note_boot(&mut self, boot_id: &str) {
-        let result = self.store.set_boot_id(boot_id);
-        self.note_store(result);
     }
 
     /// Hands an input in with the next batch.
@@ -250,32 +231,24 @@ impl Runtime {
                 ));
             }
             News::Unseen(..) => {}
-            News::Drivers(infos) => self.on_infos(infos, batch),
+            News::Drivers(infos) => {
+                self.observer.complete();
+                self.on_infos(infos, batch);
+            }
             News::Found(found) => self.on_found(&found),
         }
     }
 
     /// Drivers came or went, or the networks may have changed.
     fn on_infos(&mut self, infos: Vec<DriverInfo>, batch: &mut Vec<Input>) {
-        for info in infos
-            .into_iter()
-            .filter(|info| self.config.drivers.iter().any(|name| name == info.driver))
-        {
-            let came = info.healthy && !self.infos.get(info.driver).is_some_and(|old| old.healthy);
-            tracing::debug!(
-                driver = info.driver,
-                healthy = info.healthy,
-                description = info.description,
-                "driver"
-            );
-            if came {
-                self.list(info.driver);
+        for info in infos {
+            let (name, healthy) = (info.driver, info.healthy);
+            tracing::debug!(driver = name, healthy, description = info.description, "driver");
+            if self.observer.note(info) {
+                self.list(name);
             }
-            self.infos.insert(info.driver, info);
         }
-        let infos: Vec<DriverInfo> = self.infos.values().cloned().collect();
-        let fingerprint = fingerprint::refresh(&self.fixed, &self.config, &infos);
-        if *self.node.fingerprint != fingerprint {
+        if let Some(fingerprint) = self.observer.announce() {
             self.node.fingerprint = Arc::new(fingerprint.clone());
             batch.push(Input::Fingerprint(Box::new(fingerprint)));
         }
@@ -311,8 +284,7 @@ impl Runtime {
         let _ = request.reply.send(answer);
     }
 
-    fn on_refresh(&mut self) {
-        self.retry_store();
+    fn on_refresh(&self) {
         let (drivers, news) = (Arc::clone(&self.drivers), self.news.clone());
         tokio::spawn(async move {
             let mut infos = Vec::new();
@@ -321,29 +293,6 @@ impl Runtime {
             }
             let _ = news.send(News::Drivers(infos));
         });
-    }
-
-    fn retry_store(&mut self) {
-        if self.store.is_behind() {
-            let result = self.store.retry();
-            self.note_store(result);
-        }
-    }
-
-    /// Says once that the disk does not take changes, and once that it does again.
-    fn note_store(&mut self, result: Result<(), crate::store::StoreError>) {
-        match result {
-            Ok(()) if self.store_failed && !self.store.is_behind() => {
-                tracing::info!("the store is up to date again");
-                self.store_failed = false;
-            }
-            Err(error) if !self.store_failed => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::error!(%error, cause, "changes are kept in memory until the disk takes them");
-                self.store_failed = true;
-            }
-            _ => {}
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use holdfast_shared::model::{Task, TaskGroup, VolumeMount};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::fingerprint;
 use crate::taskdir::TaskDir;
 use crate::taskenv::{Paths, Subject, TaskEnv};
 use crate::templates;
@@ -103,7 +104,7 @@ pub fn task_spec(subject: Subject<'_>, dir: &TaskDir) -> Result<TaskSpec, SpecEr
         env: env.vars,
         spec_hash: String::new(),
     };
-    spec.spec_hash = hash(&spec);
+    spec.spec_hash = hash(&spec, &record.assigned.ports);
     Ok(spec)
 }
 
@@ -153,7 +154,13 @@ fn logs(task: &Task) -> LogLimits {
 fn ports(subject: Subject<'_>) -> Vec<Port> {
     let port = |port: &holdfast_shared::wire::Port| Port {
         label: port.label.clone(),
-        host_ip: port.host_ip.parse().ok(),
+        // A box that lost its address with the uplink still starts its tasks: they listen on whatever it has, and are
+        // reached at the address when that comes back.
+        host_ip: port
+            .host_ip
+            .parse()
+            .ok()
+            .filter(|ip| fingerprint::has_address(*ip)),
         host_port: port.value,
         to: port.to,
     };
@@ -210,14 +217,15 @@ fn mount(subject: Subject<'_>, env: &TaskEnv, mount: &VolumeMount) -> Result<Mou
 }
 
 /// What a running task is recognised by after a crash between its start and the note of it. Environment and metadata are
-/// left out: templates may have changed them in the meantime, and the task runs all the same.
-fn hash(spec: &TaskSpec) -> String {
+/// left out: templates may have changed them in the meantime, and the task runs all the same. Ports count as assigned,
+/// whether or not the box has their address at the moment.
+fn hash(spec: &TaskSpec, ports: &[holdfast_shared::wire::Port]) -> String {
     let parts: BTreeMap<&str, String> = [
         ("driver", spec.driver.clone()),
         ("config", Value::Object(spec.config.clone()).to_string()),
         ("user", spec.user.clone().unwrap_or_default()),
         ("resources", format!("{:?}", spec.resources)),
-        ("ports", format!("{:?}", spec.ports)),
+        ("ports", format!("{ports:?}")),
         ("mounts", format!("{:?}", spec.mounts)),
     ]
     .into();
@@ -246,7 +254,8 @@ mod tests {
             },
         );
         node.fingerprint = std::sync::Arc::new(print);
-        let (record, group) = (record(job), &job.groups()[0]);
+        let (mut record, group) = (record(job), &job.groups()[0]);
+        record.assigned.ports[1].host_ip = "127.0.0.1".into();
         let subject = Subject {
             record: &record,
             job,
@@ -286,6 +295,18 @@ mod tests {
             !spec.env.contains_key("PATH"),
             "a container does not see the variables of the box"
         );
+    }
+
+    #[test]
+    fn a_port_is_published_everywhere_while_the_box_lacks_its_address() {
+        let spec = spec(&job("docker")).unwrap();
+        // 10.0.0.7 of the first port is nobody's here; loopback of the second always is.
+        let published: Vec<Option<String>> = spec
+            .ports
+            .iter()
+            .map(|port| port.host_ip.map(|ip| ip.to_string()))
+            .collect();
+        assert_eq!(published, [None, Some("127.0.0.1".to_owned())]);
     }
 
     #[test]

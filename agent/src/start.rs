@@ -17,15 +17,16 @@ use tokio::sync::mpsc;
 
 use crate::checks::Checks;
 use crate::config::Config;
+use crate::fingerprint::Observer;
 use crate::identity::Identity;
 use crate::lanes::Lanes;
 use crate::mqtt::{Mqtt, MqttConfig, TlsError};
 use crate::runs::Runs;
 use crate::runtime::{Runtime, Streams};
-use crate::store::{Loaded, Opened, Place, Store};
+use crate::store::{Loaded, Opened, Place, Store, Writer};
 use crate::taskdir::AllocDirs;
 use crate::taskenv::NodeView;
-use crate::{clock, entropy, fingerprint, local};
+use crate::{clock, entropy, local};
 
 /// The hidden subcommand that runs the supervisor of one raw_exec task.
 pub const SUPERVISE: &str = "supervise";
@@ -51,6 +52,9 @@ pub enum StartError {
     /// A driver does not understand its options.
     #[error("a driver cannot be made")]
     Driver(#[from] holdfast_drivers::ConfigError),
+    /// The operating system has no thread for the store.
+    #[error("the store gets no thread")]
+    Thread(#[source] io::Error),
     /// The operating system has no signals for us.
     #[error("signals cannot be received")]
     Signals(#[source] io::Error),
@@ -63,94 +67,86 @@ pub enum StartError {
 pub async fn run(config: Config) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
-    run_until(config, supervisor(), async move {
+    let _lock = lock(&config.data_dir)?;
+    let (identity, unwritten) = Identity::load(&config.data_dir, config.node_id);
+    if let Some(error) = unwritten {
+        tracing::error!(%error, "the node's identity cannot be kept; after a restart it may be another node");
+    }
+    let (store, loaded) = Store::open(place(&config, &identity));
+    report(&loaded, &identity);
+    let (runtime, streams) = assemble(config, &identity, store, loaded).await?;
+    let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    })
-    .await
+    };
+    runtime.run(streams, stop).await;
+    Ok(())
 }
 
-/// Runs an agent until `stop` resolves. `supervisor` is how to run [`holdfast_drivers::supervise::main`].
-///
-/// # Errors
-/// As of [`run`].
-pub async fn run_until(
+/// Puts the agent together and takes up what the store holds.
+async fn assemble(
     config: Config,
-    supervisor: Vec<OsString>,
-    stop: impl Future<Output = ()>,
-) -> Result<(), StartError> {
-    let _lock = lock(&config.data_dir)?;
-    let (identity, unwritten) = Identity::load(&config.data_dir, config.node_id);
-    if let Some(error) = unwritten {
-        tracing::error!(%error, "the node's identity cannot be written; after a restart it may be another node");
-    }
-    let volatile_dir = config
-        .socket
-        .parent()
-        .unwrap_or_else(|| Path::new("/run"))
-        .join(format!("state-{}", identity.id.short()));
-    let (store, loaded) = Store::open(Place {
-        data_dir: config.data_dir.clone(),
-        volatile_dir,
-    });
-    report(&loaded, &identity);
-
+    identity: &Identity,
+    store: Store,
+    loaded: Loaded,
+) -> Result<(Runtime, Streams), StartError> {
     let (driver_events, drivers_in) = mpsc::unbounded_channel();
-    let drivers = Drivers::build(&driver_settings(&config, &identity, supervisor), &driver_events)?;
     let (mqtt_events, mqtt_in) = mpsc::channel(64);
-    let mqtt = Mqtt::start(mqtt_config(&config, &identity), identity.sessions(), mqtt_events)?;
     let (news, news_in) = mpsc::unbounded_channel();
     let (requests, local_in) = mpsc::channel(16);
+    let drivers = Drivers::build(&driver_settings(&config, identity), &driver_events)?;
+    let mqtt = Mqtt::start(mqtt_config(&config, identity), identity.sessions(), mqtt_events)?;
     if let Err(error) = local::listen(&config.socket, requests) {
         tracing::error!(path = %config.socket.display(), %error, "the local socket cannot be opened");
     }
-
+    let config = Arc::new(config);
+    let observer = Observer::new(Arc::clone(&config));
     let boot_id = clock::boot_id();
     let same_boot = !boot_id.is_empty() && boot_id == loaded.boot_id;
     let (agent, effects) = Agent::restore(entropy::seed(), loaded.state, same_boot, clock::now());
-    let fixed = fingerprint::probe(&config);
-    let node = NodeView {
-        id: identity.id,
-        region: config.region.clone(),
-        fingerprint: Arc::new(fixed.clone()),
-    };
-    let dirs = AllocDirs::new(&config.data_dir);
     let mut runtime = Runtime {
         agent,
-        config: Arc::new(config),
-        node,
-        store_failed: false,
-        store,
+        node: NodeView {
+            id: identity.id,
+            region: config.region.clone(),
+            // Tasks may start before the drivers have said anything; the addresses are known at once.
+            fingerprint: Arc::new(observer.look()),
+        },
+        store: Writer::start(store).map_err(StartError::Thread)?,
         mqtt,
         drivers: Arc::new(drivers),
-        dirs,
+        dirs: AllocDirs::new(&config.data_dir),
+        config,
         lanes: Lanes::default(),
         checks: Checks::default(),
         runs: Runs::default(),
         news,
-        fixed,
-        infos: Default::default(),
+        observer,
+        rebooted: !same_boot,
         coordinator: String::new(),
     };
-    runtime.perform(effects);
+    runtime.perform(effects).await;
     // Only now do the monotonic times in the store belong to this boot.
     if !same_boot {
-        runtime.note_boot(&boot_id);
+        runtime.store.set_boot_id(&boot_id).await;
     }
-    runtime
-        .run(
-            Streams {
-                mqtt: mqtt_in,
-                drivers: drivers_in,
-                news: news_in,
-                local: local_in,
-            },
-            stop,
-        )
-        .await;
-    Ok(())
+    let streams = Streams {
+        mqtt: mqtt_in,
+        drivers: drivers_in,
+        news: news_in,
+        local: local_in,
+    };
+    Ok((runtime, streams))
+}
+
+fn place(config: &Config, identity: &Identity) -> Place {
+    let run = config.socket.parent().unwrap_or_else(|| Path::new("/run"));
+    Place {
+        data_dir: config.data_dir.clone(),
+        volatile_dir: run.join(format!("state-{}", identity.id.short())),
+    }
 }
 
 /// Keeps a second agent out of `dir`, for as long as the answer lives. Works on a disk that cannot be written, too.
@@ -189,11 +185,7 @@ fn report(loaded: &Loaded, identity: &Identity) {
     }
 }
 
-fn driver_settings(
-    config: &Config,
-    identity: &Identity,
-    supervisor: Vec<OsString>,
-) -> holdfast_drivers::Settings {
+fn driver_settings(config: &Config, identity: &Identity) -> holdfast_drivers::Settings {
     let mut options = BTreeMap::new();
     for kind in DRIVERS {
         let wanted = config.drivers.iter().any(|name| name == kind.name);
@@ -210,7 +202,7 @@ fn driver_settings(
     holdfast_drivers::Settings {
         node: identity.id.to_string(),
         state_dir: config.data_dir.join("drivers"),
-        supervisor,
+        supervisor: supervisor(),
         options,
     }
 }

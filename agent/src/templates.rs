@@ -55,7 +55,7 @@ pub enum RenderError {
 
 /// A template, prepared so that it can be rendered without the core.
 #[derive(Debug)]
-struct Job {
+struct Draft {
     position: usize,
     destination: String,
     target: PathBuf,
@@ -71,11 +71,14 @@ enum Source {
     File(PathBuf),
 }
 
+/// What drafts came to, each with its text.
+type Texts<'a> = Vec<(&'a Draft, String)>;
+
 /// The templates of a task, and what they are rendered from: everything that is needed, so that the work can be done
 /// beside the agent's loop.
 #[derive(Debug)]
 pub struct Rendering {
-    jobs: Vec<Job>,
+    drafts: Vec<Draft>,
     dir: TaskDir,
     namespace: String,
     catalog: Catalog,
@@ -100,10 +103,10 @@ impl Rendering {
             now_ms,
             ..Options::default()
         };
-        let jobs = subject.task.templates().iter().enumerate();
-        let jobs = jobs.map(|(position, template)| Job::new(position, template, dir, &host, &options));
+        let drafts = subject.task.templates().iter().enumerate();
+        let drafts = drafts.map(|(position, template)| Draft::new(position, template, dir, &host, &options));
         Ok(Self {
-            jobs: jobs.collect::<Result<_, _>>()?,
+            drafts: drafts.collect::<Result<_, _>>()?,
             dir: dir.clone(),
             namespace: subject.job.namespace().to_owned(),
             catalog: catalog.clone(),
@@ -115,6 +118,28 @@ impl Rendering {
     /// # Errors
     /// When a template is wrong, or a file cannot be read or written.
     pub fn run(&self) -> Result<Rendered, RenderError> {
+        let (mut outcome, texts) = self.render()?;
+        if outcome.missing.is_empty() {
+            for (draft, text) in texts {
+                if draft.write(&self.dir, text.as_bytes())? {
+                    outcome.changed.push(RenderedFile {
+                        template: draft.position,
+                    });
+                }
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Finds out what the templates ask for, and writes nothing.
+    ///
+    /// # Errors
+    /// When a template is wrong, or a source cannot be read.
+    pub fn survey(&self) -> Result<Rendered, RenderError> {
+        Ok(self.render()?.0)
+    }
+
+    fn render(&self) -> Result<(Rendered, Texts<'_>), RenderError> {
         let data = Known {
             catalog: &self.catalog,
             namespace: &self.namespace,
@@ -122,8 +147,8 @@ impl Rendering {
         let mut outcome = Rendered::default();
         let mut missing = BTreeSet::new();
         let mut texts = Vec::new();
-        for job in &self.jobs {
-            let rendered = job.render(&self.dir, &data)?;
+        for draft in &self.drafts {
+            let rendered = draft.render(&self.dir, &data)?;
             for want in &rendered.wants {
                 match want {
                     Want::Service(name) => {
@@ -136,23 +161,14 @@ impl Rendering {
                 }
             }
             missing.extend(rendered.missing.iter().map(ToString::to_string));
-            texts.push((job, rendered.text));
+            texts.push((draft, rendered.text));
         }
         outcome.missing = missing.into_iter().collect();
-        if outcome.missing.is_empty() {
-            for (job, text) in texts {
-                if job.write(&self.dir, text.as_bytes())? {
-                    outcome.changed.push(RenderedFile {
-                        template: job.position,
-                    });
-                }
-            }
-        }
-        Ok(outcome)
+        Ok((outcome, texts))
     }
 }
 
-impl Job {
+impl Draft {
     fn new(
         position: usize,
         template: &Template,

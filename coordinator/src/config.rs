@@ -7,7 +7,8 @@ use holdfast_broker::{Pem, TlsConfig};
 use holdfast_coordinator_core::Options;
 use holdfast_settings::{Kind, Setting, Settings, Values};
 
-use crate::mqtt::url::{BrokerUrl, BrokerUrlError};
+use crate::mqtt::external::Remote;
+use crate::mqtt::url::BrokerUrlError;
 
 /// Every setting.
 pub const TABLE: &[Setting] = &[
@@ -52,8 +53,12 @@ pub const TABLE: &[Setting] = &[
         "broker to use instead of the embedded one: mqtt://user:password@host:port",
     )
     .value("URL"),
-    Setting::new("broker_ca_file", Kind::String, "authorities of the other broker's certificate, PEM; the system's unless given")
-        .value("PATH"),
+    Setting::new(
+        "broker_ca_file",
+        Kind::String,
+        "authorities of the other broker's certificate, PEM; the system's unless given",
+    )
+    .value("PATH"),
     Setting::new(
         "enrolment_token",
         Kind::String,
@@ -101,12 +106,7 @@ pub enum BrokerChoice {
         tls: Option<TlsConfig>,
     },
     /// Through one that runs elsewhere.
-    External {
-        /// Where it is.
-        url: BrokerUrl,
-        /// Authorities of its certificate; `None` for those of the system.
-        ca_file: Option<PathBuf>,
-    },
+    External(Remote),
 }
 
 /// What an operator chose.
@@ -205,8 +205,14 @@ fn broker(values: &Values) -> Result<BrokerChoice, ConfigError> {
             origin: values.origin("broker").to_string(),
             source,
         };
-        let ca_file = values.optional_string("broker_ca_file").filter(|it| !it.is_empty()).map(PathBuf::from);
-        return Ok(BrokerChoice::External { url: url.parse().map_err(fail)?, ca_file });
+        let ca_file = values
+            .optional_string("broker_ca_file")
+            .filter(|it| !it.is_empty())
+            .map(PathBuf::from);
+        return Ok(BrokerChoice::External(Remote {
+            url: url.parse().map_err(fail)?,
+            ca_file,
+        }));
     }
     let plain = address(values, "mqtt_addr")?;
     let tls = match address(values, "mqtt_tls_addr")? {

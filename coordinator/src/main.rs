@@ -11,14 +11,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 fn main() -> ExitCode {
-    let Err(error) = run() else { return ExitCode::SUCCESS };
+    let Err(error) = run() else {
+        return ExitCode::SUCCESS;
+    };
     eprintln!("holdfast-coordinator: {error:#}");
     ExitCode::FAILURE
 }
 
 fn run() -> anyhow::Result<()> {
     let values = match SETTINGS.load(std::env::args_os().skip(1), std::env::vars()) {
-        Err(SettingsError::Answer(text)) => return Ok(say(&text)),
+        Err(SettingsError::Answer(text)) => {
+            say(&text);
+            return Ok(());
+        }
         other => other?,
     };
     let config = Config::from_values(&values)?;

@@ -12,7 +12,7 @@ use holdfast_shared::wire::PAYLOAD_BYTES_MAX;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::config::{BrokerChoice, Config};
@@ -84,6 +84,13 @@ impl Server {
             );
         }
         let state = store.load()?;
+        if let Some(newest) = store.newer_than(state.index)? {
+            let index = state.index;
+            error!(
+                index,
+                newest, "the database is damaged: acknowledged changes are lost, restore a backup"
+            );
+        }
         info!(
             index = state.index,
             jobs = state.jobs.len(),
@@ -221,11 +228,11 @@ impl Link {
                 let token = config.enrolment_token.clone();
                 Ok(Self::Embedded(Embedded::start(broker, token, handle, metrics)?))
             }
-            BrokerChoice::External { url, ca_file } => {
+            BrokerChoice::External(remote) => {
                 let client_id = format!("holdfast-coordinator-{}", config.options.region);
                 Ok(Self::External(
-                    External::start(url, &client_id, handle, metrics)?,
-                    url.to_string(),
+                    External::start(remote, &client_id, handle, metrics)?,
+                    remote.url.to_string(),
                 ))
             }
         }

@@ -25,8 +25,7 @@ pub struct Machine {
     name: String,
     address: Option<Ipv4Addr>,
     dir: PathBuf,
-    /// Program of the fleet that owns the switch.
-    fleet_pid: u32,
+    cable: Mutex<Cable>,
     cgroups: Cgroups,
     /// None only in the middle of a power cycle.
     init: Option<Init>,
@@ -34,7 +33,7 @@ pub struct Machine {
 }
 
 /// What is wrong with a machine's cable; it stays so over a power cycle.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Cable {
     plugged: bool,
     /// Peers whose packets do not come through.
@@ -82,7 +81,7 @@ impl Machine {
         PathBuf::from(format!("/proc/{}/ns/net", self.pid()))
     }
 
-    /// Program id, on the host, of the machine's first process.
+    /// Process id, on the host, of the machine's first process.
     ///
     /// # Panics
     /// When an earlier power cycle failed half-way.
@@ -307,11 +306,14 @@ impl Machine {
         let init = Init::start(&mut command).with_context(|| format!("cannot power on {}", self.name))?;
         self.init = Some(init);
         self.cgroups.settle()?;
-        let (plugged, cut) = (self.cable().plugged, self.cable().cut.clone());
-        if !plugged {
+        let cable = self.cable().clone();
+        if !cable.plugged {
             self.unplug()?;
         }
-        cut.into_iter().try_for_each(|peer| self.firewall("-I", peer))
+        cable
+            .cut
+            .into_iter()
+            .try_for_each(|peer| self.firewall("-I", peer))
     }
 
     fn firewall(&self, action: &str, peer: Ipv4Addr) -> anyhow::Result<()> {

@@ -18,9 +18,15 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     seq: u64,
-    /// By sequence number: the revision of each allocation in that report.
-    in_flight: BTreeMap<u64, BTreeMap<AllocId, u64>>,
-    oldest_sent: Timestamp,
+    in_flight: BTreeMap<u64, Sent>,
+}
+
+/// A report that is under way.
+#[derive(Debug)]
+struct Sent {
+    at: Timestamp,
+    /// The revision of each allocation in it.
+    revisions: BTreeMap<AllocId, u64>,
 }
 
 impl Outbox {
@@ -33,14 +39,17 @@ impl Outbox {
     fn sent(&self, id: AllocId) -> u64 {
         self.in_flight
             .values()
-            .filter_map(|report| report.get(&id))
+            .filter_map(|sent| sent.revisions.get(&id))
             .copied()
             .max()
             .unwrap_or(0)
     }
 
+    /// When the coordinator owes an answer for too long.
     pub(crate) fn timeout(&self) -> Option<Timestamp> {
-        (!self.in_flight.is_empty()).then(|| self.oldest_sent + ACK_TIMEOUT)
+        self.in_flight
+            .first_key_value()
+            .map(|(_, sent)| sent.at + ACK_TIMEOUT)
     }
 }
 
@@ -84,10 +93,13 @@ impl Agent {
         let allocs = records
             .map(|record| alloc_report(record, self.now.mono))
             .collect();
-        if self.outbox.in_flight.is_empty() {
-            self.outbox.oldest_sent = self.now.mono;
-        }
-        self.outbox.in_flight.insert(self.outbox.seq, revisions);
+        self.outbox.in_flight.insert(
+            self.outbox.seq,
+            Sent {
+                at: self.now.mono,
+                revisions,
+            },
+        );
         let report = Report {
             session,
             seq: self.outbox.seq,
@@ -98,21 +110,18 @@ impl Agent {
         self.effect(Effect::Publish(FromAgent::Report(report)));
     }
 
-    /// The coordinator has made reports durable. That is not stored: a forgotten acknowledgement costs one report.
+    /// The coordinator has made one report durable; an earlier one may have been lost by the broker all the same. Not
+    /// stored: a forgotten acknowledgement costs one report.
     pub(crate) fn on_ack(&mut self, session: u64, seq: u64) {
         if self.connection.session() != Some(session) {
             return;
         }
-        let later = self.outbox.in_flight.split_off(&(seq + 1));
-        for (id, revision) in std::mem::replace(&mut self.outbox.in_flight, later)
-            .into_values()
-            .flatten()
-        {
+        let acknowledged = self.outbox.in_flight.remove(&seq).map(|sent| sent.revisions);
+        for (id, revision) in acknowledged.into_iter().flatten() {
             if let Some(record) = self.allocs.get_mut(&id) {
                 record.acknowledged = record.acknowledged.max(revision);
             }
         }
-        self.outbox.oldest_sent = self.now.mono;
         self.forget_what_is_over();
     }
 }

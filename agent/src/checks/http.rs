@@ -1,6 +1,7 @@
 //! As much of an HTTP/1.1 client as a health check needs: one request, the status line of the answer.
 
 use std::io;
+use std::net::SocketAddr;
 
 use holdfast_shared::model::Check;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -15,7 +16,7 @@ pub(super) struct Request(Vec<u8>);
 
 impl Request {
     /// The request of `check` to the server at `address`.
-    pub(super) fn new(check: &Check, address: &str) -> Self {
+    pub(super) fn new(check: &Check, address: SocketAddr) -> Self {
         let method = if check.method.is_empty() {
             "GET"
         } else {
@@ -30,7 +31,7 @@ impl Request {
             .flat_map(|(name, values)| values.iter().map(move |value| (name, value)))
             .collect();
         for (name, default) in [
-            ("Host", address),
+            ("Host", address.to_string().as_str()),
             ("User-Agent", "holdfast-agent"),
             ("Connection", "close"),
         ] {

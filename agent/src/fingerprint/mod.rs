@@ -8,14 +8,18 @@ mod drivers;
 mod kernel;
 mod memory;
 mod network;
+mod observer;
 mod storage;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use holdfast_drivers::DriverInfo;
 use holdfast_shared::model::{Fingerprint, NodeResources};
 
 use crate::config::Config;
+
+pub use observer::Observer;
 
 /// The version of Nomad whose behaviour jobs may count on.
 const NOMAD_VERSION: &str = "2.0.6";
@@ -37,8 +41,8 @@ impl Findings {
     }
 }
 
-/// What does not change while the agent runs; networks and drivers come and go ([`refresh`]).
-pub fn probe(config: &Config) -> Fingerprint {
+/// What does not change while the agent runs; networks and drivers come and go.
+fn probe(config: &Config) -> Fingerprint {
     let mut found = Findings::default();
     cpu::probe(&mut found);
     memory::probe(&mut found);
@@ -85,13 +89,18 @@ pub fn probe(config: &Config) -> Fingerprint {
 }
 
 /// `fixed` with the networks and drivers as they are now.
-pub fn refresh(fixed: &Fingerprint, config: &Config, infos: &[DriverInfo]) -> Fingerprint {
+fn refresh(fixed: &Fingerprint, config: &Config, infos: &[DriverInfo]) -> Fingerprint {
     let mut fingerprint = fixed.clone();
     network::probe(&mut fingerprint, &config.host_networks);
     drivers::probe(&mut fingerprint, infos);
     // What the operator says wins over what comes and goes, too.
     fingerprint.attributes.extend(config.attributes.clone());
     fingerprint
+}
+
+/// Whether the box has this address now: one that was assigned may be gone with the uplink.
+pub fn has_address(ip: IpAddr) -> bool {
+    network::has_address(ip)
 }
 
 /// The first line of `text` that begins with `name` and a colon, behind it.

@@ -47,6 +47,11 @@ pub(super) fn probe(fingerprint: &mut Fingerprint, choices: &BTreeMap<String, Ne
     }
 }
 
+/// Whether the box has this address now. When the kernel does not say, it has.
+pub(super) fn has_address(ip: IpAddr) -> bool {
+    ip.is_unspecified() || addresses().map_or(true, |all| all.iter().any(|address| address.ip == ip))
+}
+
 fn network(address: &Address) -> HostNetwork {
     HostNetwork {
         address: address.ip.to_string(),

@@ -9,6 +9,7 @@
 
 mod open;
 mod record;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use holdfast_agent_core::{LocalDelta, LocalState};
 
 pub use open::Opened;
+pub use writer::Writer;
 
 /// The store of one agent.
 #[derive(Debug)]

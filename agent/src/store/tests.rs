@@ -247,6 +247,28 @@ fn a_disk_that_cannot_be_written_keeps_its_records_and_takes_the_changes_later()
     assert_eq!((loaded.opened, loaded.state.allocs.len()), (Opened::Clean, 21));
 }
 
+#[tokio::test]
+async fn a_writer_is_done_when_the_disk_is_and_catches_up_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let writer = super::Writer::start(store).unwrap();
+    writer.commit(vec![alloc(1)]).await;
+    writer.set_boot_id("boot").await;
+    assert!(!writer.is_behind());
+    writer.close();
+
+    // The records come from a copy in memory while somebody else has the disk; the last word goes to the disk again.
+    let blocker = sled::open(dir.path().join("data/state")).unwrap();
+    let (store, _) = open(dir.path());
+    let writer = super::Writer::start(store).unwrap();
+    writer.commit(vec![alloc(2)]).await;
+    assert!(writer.is_behind());
+    drop(blocker);
+    writer.close();
+    let (_store, loaded) = open(dir.path());
+    assert_eq!((loaded.boot_id.as_str(), loaded.state.allocs.len()), ("boot", 2));
+}
+
 /// A file system of its own that is as small as a test needs it.
 struct SmallDisk(tempfile::TempDir);
 

@@ -170,7 +170,7 @@ fn write_certificates(dir: &Path) -> String {
 async fn tls_works_with_the_authority_that_is_configured_and_with_no_other() {
     let broker = Broker::configured(write_certificates);
     let url = format!("mqtts://localhost:{}", broker.port);
-    let mut node = Node::trusting(&[url.clone()], Some(broker.path("ca")));
+    let mut node = Node::trusting(std::slice::from_ref(&url), Some(broker.path("ca")));
     node.up().await;
 
     let foreign = tempfile::tempdir().unwrap();

@@ -86,15 +86,20 @@ impl Publisher {
         }
     }
 
-    /// The node reports allocations that the coordinator does not know: they are to end, by explicit order.
-    pub(crate) fn on_strays(&mut self, ledger: &Ledger, id: NodeId, strays: BTreeSet<AllocId>) {
+    /// The node reports allocations that the coordinator does not know: they are to end, by explicit order. Only a full
+    /// report tells that others are gone; until then the order stands, as its message may have been lost.
+    pub(crate) fn on_strays(&mut self, ledger: &Ledger, id: NodeId, strays: BTreeSet<AllocId>, full: bool) {
         let told = self.by_node.entry(id).or_default();
         if told.fenced || !ledger.state.nodes.contains_key(&id) {
             return;
         }
         let unknown = strays.difference(&told.strays).copied().collect::<Vec<_>>();
         told.touched.extend(unknown);
-        told.strays = strays;
+        if full {
+            told.strays = strays;
+        } else {
+            told.strays.extend(strays);
+        }
     }
 
     /// Raises the generation of every node whose set changed in this turn.

@@ -178,7 +178,7 @@ impl Coordinator {
                     self.contacts.on_full_report(&mut self.ledger, node);
                 }
                 self.publisher.on_held(&mut self.ledger, node, report.held, false);
-                self.publisher.on_strays(&self.ledger, node, strays);
+                self.publisher.on_strays(&self.ledger, node, strays, report.full);
                 messages.push((
                     node,
                     ToAgent::Ack {

@@ -35,6 +35,8 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) fn new(options: Options, state: State, seed: u128) -> Self {
+        // A coordinator that is started twice with one seed must not give out the same ids twice.
+        let seed = seed ^ (u128::from(state.index) << 64);
         Self {
             state,
             ids: IdGenerator::from_seed(seed),

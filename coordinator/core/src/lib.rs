@@ -31,6 +31,8 @@ mod report;
 pub mod scheduler;
 mod services;
 pub mod state;
+#[cfg(test)]
+mod tests;
 
 pub use coordinator::Coordinator;
 pub use effect::{Effect, Refusal, Response};

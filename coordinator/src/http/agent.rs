@@ -1,6 +1,7 @@
 //! `/v1/agent/…` and `/v1/status/…`: the coordinator about itself.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::sync::atomic::Ordering;
 
 use axum::extract::State;
@@ -129,94 +130,130 @@ fn config(app: &App) -> BTreeMap<String, Value> {
     serde_json::from_value(config).expect("the file is an object")
 }
 
-/// Names are those of the original; there is neither raft nor gossip here, and what they stand for is told instead.
+/// Figures that never change. Names are those of the original, which programs look for; there is neither raft nor
+/// gossip here, and what they would tell of a region with one coordinator is told.
+const FIXED_STATS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "nomad",
+        &[
+            ("server", "true"),
+            ("leader", "true"),
+            ("bootstrap", "true"),
+            ("known_regions", "1"),
+        ],
+    ),
+    (
+        "raft",
+        &[
+            ("state", "Leader"),
+            ("logstore_backend", "sled"),
+            ("num_peers", "0"),
+            ("last_contact", "0"),
+        ],
+    ),
+    (
+        "raft",
+        &[("fsm_pending", "0"), ("latest_configuration_index", "0")],
+    ),
+    (
+        "raft",
+        &[
+            ("protocol_version", "3"),
+            ("protocol_version_max", "3"),
+            ("protocol_version_min", "0"),
+        ],
+    ),
+    (
+        "raft",
+        &[("snapshot_version_max", "1"), ("snapshot_version_min", "0")],
+    ),
+    (
+        "serf",
+        &[
+            ("members", "1"),
+            ("failed", "0"),
+            ("left", "0"),
+            ("health_score", "0"),
+            ("encrypted", "false"),
+        ],
+    ),
+    (
+        "serf",
+        &[
+            ("event_queue", "0"),
+            ("intent_queue", "0"),
+            ("query_queue", "0"),
+            ("coordinate_resets", "0"),
+        ],
+    ),
+    (
+        "serf",
+        &[("event_time", "1"), ("member_time", "1"), ("query_time", "1")],
+    ),
+    (
+        "runtime",
+        &[
+            ("kernel.name", std::env::consts::OS),
+            ("arch", std::env::consts::ARCH),
+        ],
+    ),
+    ("runtime", &[("version", env!("CARGO_PKG_VERSION"))]),
+];
+
 fn stats(app: &App) -> BTreeMap<String, BTreeMap<String, String>> {
     let state = app.runtime.snapshots.load();
     let (index, epoch) = (state.index.to_string(), state.epoch.to_string());
     let address = app.identity.http.to_string();
     let voter = format!("[{{Suffrage:Voter ID:{} Address:{address}}}]", id(app));
-    let clients = app.broker.upgrade().map_or(0, |broker| broker.stats().connected);
+    let clients = app
+        .broker
+        .upgrade()
+        .map_or(0, |broker| broker.stats().connected)
+        .to_string();
     let cores = std::thread::available_parallelism()
-        .map_or(1, std::num::NonZero::get)
+        .map_or(1, NonZero::get)
         .to_string();
     let tasks = tokio::runtime::Handle::current()
         .metrics()
         .num_alive_tasks()
         .to_string();
     let uptime = app.metrics.uptime().as_secs().to_string();
-    let tables: [(&str, &[(&str, &str)]); 5] = [
-        (
-            "nomad",
-            &[
-                ("server", "true"),
-                ("leader", "true"),
-                ("leader_addr", &address),
-                ("bootstrap", "true"),
-                ("known_regions", "1"),
-            ],
-        ),
+    let current: [(&str, &[(&str, &str)]); 5] = [
+        ("nomad", &[("leader_addr", &address)]),
         (
             "raft",
             &[
                 ("applied_index", &index),
                 ("commit_index", &index),
-                ("fsm_pending", "0"),
-                ("last_contact", "0"),
                 ("last_log_index", &index),
-                ("last_log_term", &epoch),
-                ("last_snapshot_index", &index),
-                ("last_snapshot_term", &epoch),
-                ("latest_configuration", &voter),
-                ("latest_configuration_index", "0"),
-                ("logstore_backend", "sled"),
-                ("num_peers", "0"),
-                ("protocol_version", "3"),
-                ("protocol_version_max", "3"),
-                ("protocol_version_min", "0"),
-                ("snapshot_version_max", "1"),
-                ("snapshot_version_min", "0"),
-                ("state", "Leader"),
-                ("term", &epoch),
             ],
         ),
         (
-            "serf",
+            "raft",
             &[
-                ("coordinate_resets", "0"),
-                ("encrypted", "false"),
-                ("event_queue", "0"),
-                ("event_time", "1"),
-                ("failed", "0"),
-                ("health_score", "0"),
-                ("intent_queue", "0"),
-                ("left", "0"),
-                ("member_time", "1"),
-                ("members", "1"),
-                ("query_queue", "0"),
-                ("query_time", "1"),
+                ("last_snapshot_index", &index),
+                ("last_snapshot_term", &epoch),
+                ("last_log_term", &epoch),
             ],
         ),
+        ("raft", &[("term", &epoch), ("latest_configuration", &voter)]),
         (
             "runtime",
             &[
-                ("kernel.name", std::env::consts::OS),
-                ("arch", std::env::consts::ARCH),
-                ("version", env!("CARGO_PKG_VERSION")),
                 ("cpu_count", &cores),
                 ("max_procs", &cores),
                 ("goroutines", &tasks),
                 ("uptime", &uptime),
             ],
         ),
-        ("broker", &[("clients", &clients.to_string())]),
     ];
-    let table = |rows: &[(&str, &str)]| {
-        rows.iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
-    };
-    tables
-        .into_iter()
-        .map(|(name, rows)| (name.to_owned(), table(rows)))
-        .collect()
+    let mut stats: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    let broker: (&str, &[(&str, &str)]) = ("broker", &[("clients", &clients)]);
+    for (table, rows) in FIXED_STATS.iter().chain(&current).chain([&broker]) {
+        let rows = rows
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        stats.entry((*table).to_owned()).or_default().extend(rows);
+    }
+    stats
 }

@@ -122,7 +122,7 @@ async fn newer(app: &App, ask: &Ask, tables: &[Table]) -> (Arc<State>, u64) {
             .iter()
             .map(|table| state.table_index(*table))
             .max()
-            .unwrap_or(state.index.max(1));
+            .unwrap_or_else(|| state.index.max(1));
         if index > ask.index || ask.index == 0 || *closed.borrow() {
             return (state, index);
         }

@@ -16,9 +16,9 @@ pub(super) struct Filter(Condition);
 
 #[derive(Debug, Clone)]
 enum Condition {
-    All(Vec<Condition>),
-    Any(Vec<Condition>),
-    Not(Box<Condition>),
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    Not(Box<Self>),
     Equal(Selector, String),
     Contains(Selector, String),
     Matches(Selector, Regex),

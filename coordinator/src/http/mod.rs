@@ -1,6 +1,6 @@
 //! Nomad's HTTP API: reads from snapshots, writes through the runtime.
 //!
-//! One file per resource. What a request may look like is in [`ask`], what an answer looks like in [`answer`]; shapes
+//! One file per resource. What a request may look like is in `ask`, what an answer looks like in `answer`; shapes
 //! are those of crate `holdfast-api`. Nothing here changes state or waits for a disk.
 
 mod admission;
@@ -148,6 +148,7 @@ fn router(app: Arc<App>) -> Router {
             "/v1/operator/scheduler/configuration",
             get(operator::scheduler_configuration),
         )
+        .route("/v1/system/gc", write(operator::collect_garbage))
         .route("/v1/metrics", get(figures::metrics))
         .fallback(async || StatusCode::NOT_FOUND)
         .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "Invalid method"))

@@ -1,4 +1,4 @@
-//! `/v1/regions`, `/v1/namespaces`, `/v1/node/pools`, `/v1/operator/scheduler/configuration`.
+//! `/v1/regions`, `/v1/namespaces`, `/v1/node/pools`, `/v1/operator/scheduler/configuration`, `/v1/system/gc`.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,12 @@ use holdfast_api::operator::PreemptionConfig;
 use holdfast_api::{
     DEFAULT_NAMESPACE, Namespace, NodePool, SchedulerConfiguration, SchedulerConfigurationResponse,
 };
-use holdfast_coordinator_core::State as Snapshot;
 use holdfast_coordinator_core::state::Table;
+use holdfast_coordinator_core::{Command, State as Snapshot};
 use holdfast_shared::time::Duration;
 
 use super::ask::Ask;
+use super::problem::Problem;
 use super::{Shared, answer};
 
 /// How long Nomad says that a node's identity lasts.
@@ -46,6 +47,12 @@ pub(super) async fn namespaces(State(app): Shared, ask: Ask) -> Response {
             .collect())
     })
     .await
+}
+
+/// Forgets what is over, however young it is.
+pub(super) async fn collect_garbage(State(app): Shared, ask: Ask) -> Result<Response, Problem> {
+    let done = app.runtime.command(Command::CollectGarbage).await?;
+    Ok(answer::json(&(), done.index, ask.pretty))
 }
 
 /// The namespaces that there are: the first one, and every one that a job names.

@@ -7,6 +7,7 @@
 //!
 //! Who may connect to such a broker is for its own configuration to say: nothing here checks the secrets of nodes.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -40,6 +41,15 @@ const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// How long an attempt to connect may take, in seconds.
 const CONNECT_SECONDS: u64 = 10;
 
+/// A broker that runs elsewhere.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// Where it is, and who we are there.
+    pub url: BrokerUrl,
+    /// Authorities of its certificate; `None` for those of the system.
+    pub ca_file: Option<PathBuf>,
+}
+
 /// Why the connection cannot even be tried.
 #[derive(Debug, thiserror::Error)]
 pub enum ExternalError {
@@ -47,7 +57,7 @@ pub enum ExternalError {
     #[error("cannot read certificates of authorities from {path}")]
     Authorities {
         /// The file.
-        path: String,
+        path: PathBuf,
         /// Why.
         #[source]
         source: rustls_pki_types::pem::Error,
@@ -69,11 +79,12 @@ impl External {
     /// # Errors
     /// When TLS is asked for and cannot be set up.
     pub fn start(
-        url: &BrokerUrl,
+        remote: &Remote,
         client_id: &str,
         runtime: Handle,
         metrics: Arc<Metrics>,
     ) -> Result<Self, ExternalError> {
+        let url = &remote.url;
         let mut options = MqttOptions::new(client_id, url.host.clone(), url.port);
         options.set_keep_alive(KEEP_ALIVE).set_clean_session(false);
         options.set_max_packet_size(PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX);
@@ -81,7 +92,9 @@ impl External {
             options.set_credentials(user.clone(), password.clone());
         }
         if url.tls {
-            options.set_transport(rumqttc::Transport::tls_with_config(tls()?.into()));
+            options.set_transport(rumqttc::Transport::tls_with_config(
+                tls(remote.ca_file.as_deref())?.into(),
+            ));
         }
         let (client, mut events) = AsyncClient::new(options, REQUESTS);
         let mut network = events.network_options();
@@ -226,14 +239,15 @@ fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
 }
 
-fn tls() -> Result<rustls::ClientConfig, ExternalError> {
+fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, ExternalError> {
     use rustls_pki_types::pem::PemObject as _;
+    let path = ca_file.unwrap_or_else(|| Path::new(SYSTEM_AUTHORITIES));
     let fail = |source| ExternalError::Authorities {
-        path: SYSTEM_AUTHORITIES.to_owned(),
+        path: path.to_owned(),
         source,
     };
     let mut roots = rustls::RootCertStore::empty();
-    for certificate in rustls_pki_types::CertificateDer::pem_file_iter(SYSTEM_AUTHORITIES).map_err(fail)? {
+    for certificate in rustls_pki_types::CertificateDer::pem_file_iter(path).map_err(fail)? {
         // One authority that rustls does not understand is no reason to trust none.
         let _ = roots.add(certificate.map_err(fail)?);
     }

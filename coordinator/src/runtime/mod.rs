@@ -154,12 +154,10 @@ impl Seat {
             .enable_time()
             .build()?;
         let runtime = turn::Runtime::new(self.snapshots, parts, failing);
-        let thread = std::thread::Builder::new()
-            .name("core".into())
-            .spawn(move || {
-                let _alive = alive;
-                timers.block_on(runtime.run(self.tasks, stopped));
-            })?;
+        let thread = std::thread::Builder::new().name("core".into()).spawn(move || {
+            let _alive = alive;
+            timers.block_on(runtime.run(self.tasks, stopped));
+        })?;
         Ok(Running { stop, ended, thread })
     }
 }

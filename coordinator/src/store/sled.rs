@@ -1,6 +1,7 @@
 //! The default store: one sled database in the data folder.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use holdfast_coordinator_core::{Delta, State};
@@ -9,6 +10,10 @@ use sled::Db;
 use super::batch::Batch;
 use super::open::{self, Condition};
 use super::{Store, StoreError, record};
+
+/// File beside the database that holds the index of the newest commit. It is written without waiting for the disk: it
+/// may be older than the database, and when it is newer, the database has lost something that it should not have.
+const MARK: &str = "newest-index";
 
 /// Separates table and key; no table has it in its name.
 const SEPARATOR: char = '/';
@@ -24,6 +29,7 @@ struct Files {
     db: Db,
     /// sled's flush does not reach the disk by itself: it starts the writing and does not wait for it.
     log: File,
+    mark: File,
 }
 
 impl SledStore {
@@ -40,14 +46,34 @@ impl SledStore {
         Ok((store, condition))
     }
 
+    /// The newest index that was ever committed, when the database has only come to `index`: a log ends where it is
+    /// damaged, and what was behind is lost.
+    ///
+    /// # Errors
+    /// When the store is closed.
+    pub fn newer_than(&self, index: u64) -> Result<Option<u64>, StoreError> {
+        let mut bytes = [0; 8];
+        // In a new store there is nothing to read.
+        let newest = self
+            .files()?
+            .mark
+            .read_exact_at(&mut bytes, 0)
+            .map_or(0, |()| u64::from_le_bytes(bytes));
+        Ok((newest > index).then_some(newest))
+    }
+
     fn files(&self) -> Result<&Files, StoreError> {
         self.files.as_ref().ok_or(StoreError::Closed)
     }
 
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {
-        let Files { db, log } = self.files()?;
+        let Files { db, log, mark } = self.files()?;
         let mut writes = sled::Batch::default();
+        let mut newest = None;
         for (table, key, delta) in batch.iter() {
+            if let Delta::Meta { index, .. } = delta {
+                newest = Some(*index);
+            }
             let key = format!("{}{SEPARATOR}{key}", table.as_str());
             if delta.is_removal() {
                 writes.remove(key.as_bytes());
@@ -57,10 +83,17 @@ impl SledStore {
         }
         db.apply_batch(writes)?;
         db.flush()?;
-        log.sync_data().map_err(|source| StoreError::Flush {
-            path: self.path.join("db"),
+        let failed = |file: &str, source| StoreError::Flush {
+            path: self.path.join(file),
             source,
-        })
+        };
+        log.sync_data().map_err(|source| failed("db", source))?;
+        match newest {
+            Some(index) => mark
+                .write_all_at(&index.to_le_bytes(), 0)
+                .map_err(|source| failed(MARK, source)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -115,7 +148,15 @@ impl Store for SledStore {
                 .and_then(|folder| folder.sync_all())
                 .map_err(sync)?;
         }
-        self.files = Some(Files { db, log: file });
+        let mark = self.path.join(MARK);
+        let options = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&mark);
+        let mark = options.map_err(|source| StoreError::Folder { path: mark, source })?;
+        self.files = Some(Files { db, log: file, mark });
         Ok(condition)
     }
 }

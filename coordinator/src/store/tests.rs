@@ -139,7 +139,7 @@ fn a_damaged_or_stray_snapshot_loses_nothing() {
 }
 
 #[test]
-fn a_torn_log_opens_as_it_was_after_some_commit() {
+fn a_torn_log_opens_as_it_was_after_some_commit_and_says_what_it_lacks() {
     for seed in 0..60u64 {
         let folder = tempfile::tempdir().unwrap();
         filled(folder.path());
@@ -153,10 +153,20 @@ fn a_torn_log_opens_as_it_was_after_some_commit() {
             _ => bytes[at] ^= 1 << (random.next_u64() % 8),
         }
         fs::write(path.join("db"), bytes).unwrap();
-        let (state, condition) = loaded(&path);
-        let version = state.jobs.values().next().map_or(0, |job| job.version());
-        let index = state.index;
-        assert_eq!((version, state.versions.len() as u64), (index, index), "{seed} {condition:?}");
+        let (store, condition) = SledStore::open(&path).unwrap();
+        let state = store.load().unwrap();
+        let (index, version) = (
+            state.index,
+            state.jobs.values().next().map_or(0, |job| job.version()),
+        );
+        assert_eq!(
+            (version, state.versions.len() as u64),
+            (index, index),
+            "{seed} {condition:?}"
+        );
+        // A store that was replaced says so by its condition.
+        let expected = (condition != Condition::Replaced && index < 10).then_some(10);
+        assert_eq!(store.newer_than(index).unwrap(), expected, "{seed} {condition:?}");
     }
 }
 

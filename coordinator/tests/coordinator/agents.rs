@@ -70,6 +70,47 @@ async fn a_node_gets_its_assignment_and_its_report_is_seen() {
 }
 
 #[tokio::test]
+async fn a_node_joins_by_tls_and_the_certificate_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&certificate, identity.cert.pem()).unwrap();
+    std::fs::write(&key, identity.signing_key.serialize_pem()).unwrap();
+    let flags = ["--mqtt-addr", "", "--mqtt-tls-addr", "127.0.0.1:0"];
+    let files = [
+        "--mqtt-tls-cert",
+        certificate.to_str().unwrap(),
+        "--mqtt-tls-key",
+        key.to_str().unwrap(),
+    ];
+    let data = folder.path().join("data");
+    let coordinator = Coordinator::start(&data, &[flags, files].concat()).await;
+    let ports: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(data.join("ports.json")).unwrap()).unwrap();
+    assert_eq!(ports["mqtt"], json!(null));
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(identity.cert.der().clone()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let tls = tls.with_root_certificates(roots).with_no_client_auth();
+    let transport = rumqttc::Transport::tls_with_config(tls.into());
+    let login = Login {
+        transport,
+        ..Login::new(node_id(1), SECRET)
+    };
+    let _agent = Agent::join(ports["mqtt_tls"].as_str().unwrap().parse().unwrap(), login)
+        .await
+        .unwrap();
+    coordinator
+        .until("/v1/nodes", |nodes| nodes[0]["Status"] == "ready")
+        .await;
+    coordinator.stop().await;
+}
+
+#[tokio::test]
 async fn a_power_cut_of_the_node_is_noticed_by_its_last_will() {
     let folder = tempfile::tempdir().unwrap();
     let flags = ["--heartbeat-grace", "0s"];

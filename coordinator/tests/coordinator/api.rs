@@ -35,7 +35,7 @@ fn is_ours(line: &str) -> bool {
         }
         rest.is_some()
     };
-    !NOT_OURS.iter().any(|pattern| fits(pattern))
+    !NOT_OURS.iter().any(fits)
 }
 
 /// A coordinator with a node, a job that runs on it, one that fits nowhere, and the ids of it all.

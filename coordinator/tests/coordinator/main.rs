@@ -1,5 +1,7 @@
 //! The coordinator as others meet it: over HTTP, over MQTT, and across its own end.
 
+#![cfg(test)]
+
 mod agents;
 mod api;
 mod durability;

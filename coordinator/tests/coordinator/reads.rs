@@ -128,15 +128,30 @@ async fn a_job_is_found_by_an_id_with_a_slash_and_in_its_namespace() {
     let coordinator = Coordinator::start(folder.path(), &[]).await;
     let mut named = job("shop/web");
     named["Namespace"] = json!("edge");
-    assert_eq!(coordinator.put("/v1/job/shop%2Fweb", &json!({ "Job": named })).await.status, 200);
+    named["TaskGroups"][0]["Services"][0]["Name"] = json!("web");
+    let registered = coordinator
+        .put("/v1/job/shop%2Fweb", &json!({ "Job": named }))
+        .await;
+    assert_eq!(registered.status, 200, "{}", registered.body);
     assert_eq!(coordinator.get("/v1/job/shop%2Fweb").await.status, 404);
-    for path in ["/v1/job/shop%2Fweb?namespace=edge", "/v1/job/shop%2Fweb/summary?namespace=edge"] {
+    for path in [
+        "/v1/job/shop%2Fweb?namespace=edge",
+        "/v1/job/shop%2Fweb/summary?namespace=edge",
+    ] {
         assert_eq!(coordinator.get(path).await.status, 200, "{path}");
     }
     let jobs = coordinator.get("/v1/jobs?namespace=*").await.json();
-    assert_eq!((&jobs[0]["ID"], &jobs[0]["Namespace"]), (&json!("shop/web"), &json!("edge")));
-    let other = coordinator.put("/v1/job/other", &json!({ "Job": job("web") })).await;
-    assert_eq!((other.status, other.body.as_str()), (400, "Job ID does not match name"));
+    assert_eq!(
+        (&jobs[0]["ID"], &jobs[0]["Namespace"]),
+        (&json!("shop/web"), &json!("edge"))
+    );
+    let other = coordinator
+        .put("/v1/job/other", &json!({ "Job": job("web") }))
+        .await;
+    assert_eq!(
+        (other.status, other.body.as_str()),
+        (400, "Job ID does not match name")
+    );
     coordinator.stop().await;
 }
 

@@ -45,6 +45,7 @@ impl Client {
             .proxy(None)
             .max_redirects(0)
             .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_recv_body(Some(ANSWER_TIMEOUT))
             .user_agent(concat!("edgectl/", env!("CARGO_PKG_VERSION")));
         if let Address::Https(_) = settings.address {
             config = config.tls_config(tls::config(&settings.tls)?);

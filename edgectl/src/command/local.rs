@@ -1,6 +1,6 @@
 //! `local …`: the agent of this very machine, asked over its socket file. Works with no coordinator in reach.
 //!
-//! One JSON object a line in both directions: `{"command":"status"}` is answered by [`LocalStatus`].
+//! One JSON object a line in both directions: `{"command":"status"}` is answered by `LocalStatus`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;

@@ -121,12 +121,12 @@ pub fn info(session: &mut Session<'_>, args: &Info) -> Result<Exit> {
         }
         return Ok(DONE);
     }
-    session.console.line(instances(args.how, &found));
+    session.console.line(registrations(args.how, &found));
     Ok(DONE)
 }
 
 /// The registrations in the order of their jobs; those of one job in the order of the answer.
-fn instances(how: Verbosity, found: &[ServiceRegistration]) -> Table {
+fn registrations(how: Verbosity, found: &[ServiceRegistration]) -> Table {
     let mut by_job: BTreeMap<&str, Vec<&ServiceRegistration>> = BTreeMap::new();
     for it in found {
         by_job.entry(&it.job_id).or_default().push(it);

@@ -117,6 +117,11 @@ impl Case {
         Some(case)
     }
 
+    /// What was printed when it was recorded.
+    pub(crate) fn text(&self) -> &str {
+        &self.expected
+    }
+
     /// Replaces text of the recording, where ours differs on purpose or by its nature.
     pub(crate) fn expecting(mut self, from: &str, to: &str) -> Self {
         assert!(

@@ -72,6 +72,7 @@ pub const ROUTES: &[Route] = &[
         "/v1/operator/scheduler/configuration",
         "SchedulerConfigurationResponse",
     ),
+    route("PUT POST", "/v1/system/gc", "forgets what is over; null"),
     route(
         "GET",
         "/v1/metrics",

@@ -1,5 +1,7 @@
 //! Every recorded body, read into its view and written again, says the same: nothing is missing, nothing is retyped.
 
+#![cfg(test)]
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 

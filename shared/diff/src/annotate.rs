@@ -43,14 +43,25 @@ fn in_words(counts: PlanCounts) -> BTreeMap<String, u64> {
         ("in-place update", counts.in_place),
         ("migrate", counts.migrate),
     ];
-    words.into_iter().filter(|(_, count)| *count > 0).map(|(word, count)| (word.to_owned(), count)).collect()
+    words
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(word, count)| (word.to_owned(), count))
+        .collect()
 }
 
 fn annotate_count(count: &mut FieldDiff) {
     let number = |text: &str| text.parse::<i64>().unwrap_or(0);
     let (old, new) = (number(&count.old), number(&count.new));
     if old != new {
-        count.annotations.push(if old < new { "forces create" } else { "forces destroy" }.into());
+        count.annotations.push(
+            if old < new {
+                "forces create"
+            } else {
+                "forces destroy"
+            }
+            .into(),
+        );
     }
 }
 
@@ -69,6 +80,11 @@ fn annotate_tasks(group: &mut TaskGroupDiff) {
 }
 
 fn is_in_place(task: &TaskDiff) -> bool {
-    task.fields.iter().all(|it| IN_PLACE_FIELDS.contains(&it.name.as_str()))
-        && task.objects.iter().all(|it| IN_PLACE_BLOCKS.contains(&it.name.as_str()))
+    task.fields
+        .iter()
+        .all(|it| IN_PLACE_FIELDS.contains(&it.name.as_str()))
+        && task
+            .objects
+            .iter()
+            .all(|it| IN_PLACE_BLOCKS.contains(&it.name.as_str()))
 }

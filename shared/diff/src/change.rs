@@ -96,7 +96,7 @@ pub struct ObjectDiff {
     pub fields: Vec<FieldDiff>,
     /// The blocks in it that changed.
     #[serde(serialize_with = "or_null", deserialize_with = "or_empty")]
-    pub objects: Vec<ObjectDiff>,
+    pub objects: Vec<Self>,
 }
 
 /// What changes in a field.
@@ -149,7 +149,13 @@ impl FieldDiff {
             (_, "") => DiffType::Deleted,
             _ => DiffType::Edited,
         };
-        Self { kind, name: name.into(), old: old.into(), new: new.into(), annotations: Vec::new() }
+        Self {
+            kind,
+            name: name.into(),
+            old: old.into(),
+            new: new.into(),
+            annotations: Vec::new(),
+        }
     }
 
     fn order(&self, other: &Self) -> Ordering {
@@ -177,7 +183,11 @@ pub(crate) fn sort_fields(fields: &mut [FieldDiff]) {
 
 /// The original writes `null` for a list without elements.
 fn or_null<T: Serialize, S: Serializer>(list: &[T], serializer: S) -> Result<S::Ok, S::Error> {
-    if list.is_empty() { serializer.serialize_none() } else { list.serialize(serializer) }
+    if list.is_empty() {
+        serializer.serialize_none()
+    } else {
+        list.serialize(serializer)
+    }
 }
 
 fn or_empty<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {

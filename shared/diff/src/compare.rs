@@ -23,13 +23,22 @@ pub(crate) fn block(shape: &Shape, versions: Versions<'_>, contextual: bool) -> 
         Judged::ByFields => DiffType::of_fields(&fields),
     };
     let objects = objects(shape.parts, versions, contextual);
-    (kind != DiffType::None).then(|| ObjectDiff { kind, name: shape.name.into(), fields, objects })
+    (kind != DiffType::None).then(|| ObjectDiff {
+        kind,
+        name: shape.name.into(),
+        fields,
+        objects,
+    })
 }
 
 /// What changes in the fields of a block.
 pub(crate) fn fields(shape: &Shape, (old, new): Versions<'_>, contextual: bool) -> Vec<FieldDiff> {
     let is_edited = old.is_some() && new.is_some();
-    field_diffs(&flat(shape, old, is_edited), &flat(shape, new, is_edited), contextual && shape.in_context)
+    field_diffs(
+        &flat(shape, old, is_edited),
+        &flat(shape, new, is_edited),
+        contextual && shape.in_context,
+    )
 }
 
 /// What changes in the blocks inside a block.
@@ -70,19 +79,37 @@ fn elements(list: Option<&Value>) -> Vec<&Value> {
 fn field_diffs(old: &Flat, new: &Flat, contextual: bool) -> Vec<FieldDiff> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let text = |flat: &'_ Flat, name: &String| flat.get(name).cloned().unwrap_or_default();
-    let diffs = names.into_iter().map(|name| FieldDiff::new(name, &text(old, name), &text(new, name)));
-    diffs.filter(|it| contextual || it.kind != DiffType::None).collect()
+    let diffs = names
+        .into_iter()
+        .map(|name| FieldDiff::new(name, &text(old, name), &text(new, name)));
+    diffs
+        .filter(|it| contextual || it.kind != DiffType::None)
+        .collect()
 }
 
 fn words(name: &str, (old, new): Versions<'_>, contextual: bool) -> Option<ObjectDiff> {
-    let set = |list| elements(list).into_iter().filter_map(Value::as_str).collect::<BTreeSet<_>>();
+    let set = |list| {
+        elements(list)
+            .into_iter()
+            .filter_map(Value::as_str)
+            .collect::<BTreeSet<_>>()
+    };
     let (old, new) = (set(old), set(new));
     let side = |set: &BTreeSet<&str>, word| if set.contains(word) { word } else { "" }.to_owned();
-    let diffs = old.union(&new).map(|word| FieldDiff::new(name, &side(&old, word), &side(&new, word)));
-    let mut fields: Vec<_> = diffs.filter(|it| contextual || it.kind != DiffType::None).collect();
+    let diffs = old
+        .union(&new)
+        .map(|word| FieldDiff::new(name, &side(&old, word), &side(&new, word)));
+    let mut fields: Vec<_> = diffs
+        .filter(|it| contextual || it.kind != DiffType::None)
+        .collect();
     sort_fields(&mut fields);
     let kind = DiffType::of_fields(&fields);
-    (!fields.is_empty()).then(|| ObjectDiff { kind, name: name.into(), fields, objects: Vec::new() })
+    (!fields.is_empty()).then(|| ObjectDiff {
+        kind,
+        name: name.into(),
+        fields,
+        objects: Vec::new(),
+    })
 }
 
 fn named_settings(name: &str, (old, new): Versions<'_>, contextual: bool) -> Option<ObjectDiff> {
@@ -96,7 +123,12 @@ fn named_settings(name: &str, (old, new): Versions<'_>, contextual: bool) -> Opt
         (_, None) => DiffType::Deleted,
         _ => DiffType::Edited,
     };
-    Some(ObjectDiff { kind, name: name.into(), fields, objects: Vec::new() })
+    Some(ObjectDiff {
+        kind,
+        name: name.into(),
+        fields,
+        objects: Vec::new(),
+    })
 }
 
 /// The elements of both lists by name, each with its versions; of elements with the same name the last counts.

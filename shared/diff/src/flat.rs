@@ -50,7 +50,13 @@ pub(crate) fn settings(value: Option<&Value>) -> Flat {
 }
 
 fn flatten_into(flat: &mut Flat, prefix: &str, value: &Value, shows_null: bool) {
-    let below = |key: &str| if prefix.is_empty() { key.to_owned() } else { format!("{prefix}[{key}]") };
+    let below = |key: &str| {
+        if prefix.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{prefix}[{key}]")
+        }
+    };
     match value {
         Value::Object(fields) => {
             for (key, value) in fields {
@@ -89,15 +95,24 @@ fn elapsed(value: &Value) -> String {
 }
 
 fn joined(value: &Value) -> String {
-    let words: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let words: Vec<&str> = value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     words.join(",")
 }
 
 /// A number as Go prints a float: the shortest digits, with an exponent from a million on and below a ten-thousandth.
 fn float_text(number: &Number) -> String {
-    let Some(float) = number.as_f64() else { return number.to_string() };
+    let Some(float) = number.as_f64() else {
+        return number.to_string();
+    };
     let scientific = format!("{float:e}");
-    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
+    let Some((digits, exponent)) = scientific.split_once('e') else {
+        return scientific;
+    };
     match exponent.parse::<i32>() {
         Ok(-4..6) | Err(_) => format!("{float}"),
         Ok(exponent) => {

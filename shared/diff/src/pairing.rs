@@ -14,7 +14,9 @@ pub(crate) fn pairs<'a>(pairing: Pairing, old: &[&'a Value], new: &[&'a Value]) 
         Pairing::Fields(names) => by_key(old, new, |it| key(it, names)),
         Pairing::Position => {
             let length = old.len().max(new.len());
-            (0..length).map(|at| (old.get(at).copied(), new.get(at).copied())).collect()
+            (0..length)
+                .map(|at| (old.get(at).copied(), new.get(at).copied()))
+                .collect()
         }
         Pairing::OnlyOrField(_) | Pairing::Likeness if old.len() == 1 && new.len() == 1 => {
             vec![(Some(old[0]), Some(new[0]))]
@@ -52,8 +54,12 @@ fn by_match<'a>(
     let mut left: BTreeMap<usize, &'a Value> = new.iter().copied().enumerate().collect();
     let mut pairs = Vec::new();
     for (at, element) in old.iter().enumerate() {
-        let qualities = left.iter().map(|(&other, it)| (quality((at, element), (other, it)), other));
-        let best = qualities.filter(|it| it.0 > 0).max_by_key(|&(quality, other)| (quality, usize::MAX - other));
+        let qualities = left
+            .iter()
+            .map(|(&other, it)| (quality((at, element), (other, it)), other));
+        let best = qualities
+            .filter(|it| it.0 > 0)
+            .max_by_key(|&(quality, other)| (quality, usize::MAX - other));
         pairs.push((Some(*element), best.and_then(|(_, other)| left.remove(&other))));
     }
     pairs.extend(left.into_values().map(|it| (None, Some(it))));

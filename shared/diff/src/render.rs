@@ -6,7 +6,10 @@ use crate::quote::quoted;
 /// `diff` as text, with a line feed at the end of every line. Of groups and tasks that are new or gone only the name is
 /// told, unless `verbose`.
 pub fn render(diff: &JobDiff, verbose: bool) -> String {
-    let mut text = Text { lines: String::new(), verbose };
+    let mut text = Text {
+        lines: String::new(),
+        verbose,
+    };
     text.job(diff);
     text.lines
 }
@@ -30,13 +33,23 @@ struct Columns {
 
 impl Columns {
     fn of(fields: &[FieldDiff], objects: &[ObjectDiff]) -> Self {
-        let kinds = fields.iter().map(|it| it.kind).chain(objects.iter().map(|it| it.kind));
-        Self { name: fields.iter().map(|it| it.name.len()).max().unwrap_or(0), ..Self::default() }.beside(kinds)
+        let kinds = fields
+            .iter()
+            .map(|it| it.kind)
+            .chain(objects.iter().map(|it| it.kind));
+        Self {
+            name: fields.iter().map(|it| it.name.len()).max().unwrap_or(0),
+            ..Self::default()
+        }
+        .beside(kinds)
     }
 
     fn beside(self, kinds: impl Iterator<Item = DiffType>) -> Self {
         let widest = kinds.map(|it| marker(it).len()).max().unwrap_or(0);
-        Self { marker: self.marker.max(widest), ..self }
+        Self {
+            marker: self.marker.max(widest),
+            ..self
+        }
     }
 
     /// Blanks between the marker and the name.
@@ -72,9 +85,18 @@ impl Text {
     }
 
     fn group(&mut self, group: &TaskGroupDiff, gap: usize) {
-        let updates = group.updates.iter().flatten().map(|(word, count)| format!("{count} {word}"));
+        let updates = group
+            .updates
+            .iter()
+            .flatten()
+            .map(|(word, count)| format!("{count} {word}"));
         let updates = in_parentheses(&updates.collect::<Vec<_>>());
-        self.line(0, group.kind, gap, &format!("Task Group: {}{updates}", quoted(&group.name)));
+        self.line(
+            0,
+            group.kind,
+            gap,
+            &format!("Task Group: {}{updates}", quoted(&group.name)),
+        );
         let indent = gap + 2;
         let columns = Columns::of(&group.fields, &group.objects).beside(group.tasks.iter().map(|it| it.kind));
         if self.shows(group.kind) {
@@ -88,14 +110,24 @@ impl Text {
 
     fn task(&mut self, task: &TaskDiff, indent: usize, gap: usize) {
         let annotations = in_parentheses(&task.annotations);
-        self.line(indent, task.kind, gap, &format!("Task: {}{annotations}", quoted(&task.name)));
+        self.line(
+            indent,
+            task.kind,
+            gap,
+            &format!("Task: {}{annotations}", quoted(&task.name)),
+        );
         if task.kind == DiffType::None || !self.shows(task.kind) {
             return;
         }
         if task.fields.is_empty() && task.objects.is_empty() {
             self.lines.push('\n');
         }
-        self.contents(indent + 2, Columns::of(&task.fields, &task.objects), &task.fields, &task.objects);
+        self.contents(
+            indent + 2,
+            Columns::of(&task.fields, &task.objects),
+            &task.fields,
+            &task.objects,
+        );
     }
 
     fn contents(&mut self, indent: usize, columns: Columns, fields: &[FieldDiff], objects: &[ObjectDiff]) {
@@ -127,5 +159,9 @@ impl Text {
 }
 
 fn in_parentheses(words: &[String]) -> String {
-    if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", words.join(", "))
+    }
 }

@@ -16,8 +16,13 @@ pub(crate) struct Shape {
 }
 
 /// The usual block; tables say what differs.
-pub(crate) const BLOCK: Shape =
-    Shape { name: "", fields: &[], parts: &[], judged: Judged::ByPresence, in_context: true };
+pub(crate) const BLOCK: Shape = Shape {
+    name: "",
+    fields: &[],
+    parts: &[],
+    judged: Judged::ByPresence,
+    in_context: true,
+};
 
 /// How it is told what became of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

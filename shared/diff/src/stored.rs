@@ -6,11 +6,19 @@
 
 mod constraints;
 
-use holdfast_shared::model::{Check, Job, Network, Resources, Service, Task};
+use holdfast_shared::model::{Check, Job, Network, Resources, Scaling, Service, Task};
 use serde_json::{Value, json};
 
 /// Fields whose empty object is not the same as none.
-const EMPTY_MATTERS: &[&str] = &["Policy", "SidecarService", "Gateway", "Ingress", "Terminating", "Mesh", "TransparentProxy"];
+const EMPTY_MATTERS: &[&str] = &[
+    "Policy",
+    "SidecarService",
+    "Gateway",
+    "Ingress",
+    "Terminating",
+    "Mesh",
+    "TransparentProxy",
+];
 
 /// Fields whose content belongs to the job's author and is kept as it is.
 const FREE_FORM: &[&str] = &["Config", "Policy", "Env", "Meta", "CanaryMeta", "Header"];
@@ -29,14 +37,22 @@ pub(crate) fn stored(job: &Job) -> Value {
     for group in job.task_groups.iter_mut().flatten() {
         let of_group = constraints::implied(group);
         group.constraints.get_or_insert_default().extend(of_group);
-        let base = format!("{name}-{}", group.name());
+        let group_name = group.name().to_owned();
+        let names = Names {
+            job: &name,
+            group: &group_name,
+            task: None,
+        };
         group.prevent_reschedule_on_lost.get_or_insert(false);
         group.networks.iter_mut().flatten().for_each(settle_network);
         for service in group.services.iter_mut().flatten() {
-            settle_service(service, &base);
+            settle_service(service, names);
+        }
+        if let Some(scaling) = &mut group.scaling {
+            settle_scaling(scaling);
         }
         for task in group.tasks.iter_mut().flatten() {
-            settle_task(task, &base);
+            settle_task(task, names);
         }
     }
     // A job of strings, numbers and maps with string keys can always be written.
@@ -44,25 +60,66 @@ pub(crate) fn stored(job: &Job) -> Value {
     for service in services(&mut value) {
         service["Namespace"] = json!(namespace);
         let addresses = service.pointer_mut("/Connect/Gateway/Proxy/EnvoyGatewayBindAddresses");
-        addresses.and_then(Value::as_object_mut).into_iter().flatten().for_each(|(_, it)| *it = host_and_port(it));
+        addresses
+            .and_then(Value::as_object_mut)
+            .into_iter()
+            .flatten()
+            .for_each(|(_, it)| *it = host_and_port(it));
     }
     drop_gaps(&mut value);
     value
 }
 
 fn settle_network(network: &mut Network) {
-    let ports = network.reserved_ports.iter_mut().chain(&mut network.dynamic_ports);
+    let ports = network
+        .reserved_ports
+        .iter_mut()
+        .chain(&mut network.dynamic_ports);
     for port in ports.flatten().filter(|it| it.host_network.is_empty()) {
         port.host_network = "default".into();
     }
     network.mbits.get_or_insert(0);
 }
 
-fn settle_service(service: &mut Service, base: &str) {
-    service.name = service.name.replace("${BASE}", base);
+/// Where a service belongs; its name may refer to it.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    job: &'a str,
+    group: &'a str,
+    task: Option<&'a str>,
+}
+
+impl Names<'_> {
+    fn filled_into(self, text: &str) -> String {
+        if !text.contains("${") {
+            return text.to_owned();
+        }
+        let base: Vec<&str> = [self.job, self.group].into_iter().chain(self.task).collect();
+        let text = text
+            .replace("${JOB}", self.job)
+            .replace("${TASKGROUP}", self.group);
+        let text = text.replace("${BASE}", &base.join("-"));
+        self.task
+            .map_or_else(|| text.clone(), |task| text.replace("${TASK}", task))
+    }
+}
+
+fn settle_service(service: &mut Service, names: Names<'_>) {
+    service.name = names.filled_into(&service.name);
     for check in service.checks.iter_mut().flatten() {
         settle_check(check, &service.name);
     }
+}
+
+/// What the coordinator writes into a scaling block is no change of the job.
+fn settle_scaling(scaling: &mut Scaling) {
+    for key in ["Job", "Group", "Namespace"] {
+        scaling.target.as_mut().and_then(|target| target.remove(key));
+    }
+    for field in [&mut scaling.id, &mut scaling.namespace, &mut scaling.kind] {
+        field.clear();
+    }
+    (scaling.create_index, scaling.modify_index) = (0, 0);
 }
 
 fn settle_check(check: &mut Check, service: &str) {
@@ -73,12 +130,23 @@ fn settle_check(check: &mut Check, service: &str) {
     check.advertise.clear();
 }
 
-fn settle_task(task: &mut Task, base: &str) {
-    let base = format!("{base}-{}", task.name);
-    task.services.iter_mut().flatten().for_each(|it| settle_service(it, &base));
+fn settle_task(task: &mut Task, names: Names<'_>) {
+    let name = task.name.clone();
+    let names = Names {
+        task: Some(&name),
+        ..names
+    };
+    task.services
+        .iter_mut()
+        .flatten()
+        .for_each(|it| settle_service(it, names));
     settle_resources(task.resources.get_or_insert_default());
     if let Some(logs) = &mut task.log_config {
         logs.enabled = None;
+    }
+    let cron = task.schedule.as_mut().and_then(|it| it.get_mut("Cron"));
+    if let Some(cron) = cron.map(Value::take) {
+        task.schedule = Some(cron);
     }
     settle_identity(task.identity.get_or_insert_with(|| json!({})));
     for template in task.templates.iter_mut().flatten() {
@@ -107,7 +175,9 @@ fn settle_identity(identity: &mut Value) {
         "Audience": ["nomadproject.io"], "ChangeMode": "", "ChangeSignal": "", "Env": false, "File": false,
         "Filepath": "", "Name": "default", "ServiceName": "", "TTL": 0,
     });
-    let (Value::Object(fields), Value::Object(defaults)) = (identity, defaults) else { return };
+    let (Value::Object(fields), Value::Object(defaults)) = (identity, defaults) else {
+        return;
+    };
     for (name, default) in defaults {
         let field = fields.entry(name).or_insert(Value::Null);
         if field.is_null() || *field == json!("") || *field == json!([]) {
@@ -137,14 +207,21 @@ fn services(job: &mut Value) -> impl Iterator<Item = &mut Value> {
 fn host_and_port(address: &Value) -> Value {
     let host = address["Address"].as_str().unwrap_or_default();
     let port = address["Port"].as_i64().unwrap_or_default();
-    if host.contains(':') { json!(format!("[{host}]:{port}")) } else { json!(format!("{host}:{port}")) }
+    if host.contains(':') {
+        json!(format!("[{host}]:{port}"))
+    } else {
+        json!(format!("{host}:{port}"))
+    }
 }
 
 /// Leaves out what is `null` or empty.
 fn drop_gaps(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            for (_, field) in fields.iter_mut().filter(|(name, _)| !FREE_FORM.contains(&name.as_str())) {
+            for (_, field) in fields
+                .iter_mut()
+                .filter(|(name, _)| !FREE_FORM.contains(&name.as_str()))
+            {
                 drop_gaps(field);
             }
             fields.retain(|name, field| !is_gap(name, field));
@@ -162,4 +239,3 @@ fn is_gap(name: &str, field: &Value) -> bool {
         _ => false,
     }
 }
-

@@ -1,7 +1,6 @@
 //! The levels of the difference: job, groups, tasks.
 
 use holdfast_shared::model::Job;
-use serde_json::Value;
 
 use crate::change::{DiffType, JobDiff, TaskDiff, TaskGroupDiff};
 use crate::compare::{Versions, by_name, fields, objects};
@@ -36,9 +35,11 @@ pub fn diff(old: Option<&Job>, new: Option<&Job>, contextual: bool) -> JobDiff {
 }
 
 fn part_of<T>((old, new): Versions<'_>, key: &str, level: impl Fn(&str, Versions<'_>) -> T) -> Vec<T> {
-    let part = |it: Option<&'_ Value>| it.and_then(|it| it.get(key)).cloned();
-    let (old, new) = (part(old), part(new));
-    by_name((old.as_ref(), new.as_ref())).into_iter().map(|(name, it)| level(name, it)).collect()
+    let parts = (old.and_then(|it| it.get(key)), new.and_then(|it| it.get(key)));
+    by_name(parts)
+        .into_iter()
+        .map(|(name, it)| level(name, it))
+        .collect()
 }
 
 fn group(name: &str, versions: Versions<'_>, contextual: bool) -> TaskGroupDiff {
@@ -64,5 +65,9 @@ fn task(name: &str, versions: Versions<'_>, contextual: bool) -> TaskDiff {
 
 /// Groups and tasks are edited when anything differs, shown or not.
 fn level_kind(versions: Versions<'_>) -> DiffType {
-    if versions.0 == versions.1 { DiffType::None } else { DiffType::of_presence(versions.0, versions.1) }
+    if versions.0 == versions.1 {
+        DiffType::None
+    } else {
+        DiffType::of_presence(versions.0, versions.1)
+    }
 }

@@ -29,7 +29,9 @@ pub(crate) fn lay_out(tokens: &mut [Token<'_>]) {
         space(tokens, &line.assign);
     }
     align(tokens, &lines, |line| (line.lead.clone(), line.assign.clone()));
-    align(tokens, &lines, |line| (line.lead.start..line.assign.end, line.comment.clone()));
+    align(tokens, &lines, |line| {
+        (line.lead.start..line.assign.end, line.comment.clone())
+    });
 }
 
 fn lines(tokens: &[Token<'_>]) -> Vec<Line> {
@@ -51,8 +53,14 @@ fn cells(tokens: &[Token<'_>], mut line: Range<usize>) -> Line {
     }
     let equal = line.clone().skip(1).find(|&at| tokens[at].kind == Kind::Equal);
     // An assignment that goes on in the next line aligns with nothing.
-    let assign = equal.filter(|&at| nesting(&tokens[at..line.end]) == 0).unwrap_or(line.end);
-    Line { lead: line.start..assign, assign: assign..line.end, comment: line.end..whole }
+    let assign = equal
+        .filter(|&at| nesting(&tokens[at..line.end]) == 0)
+        .unwrap_or(line.end);
+    Line {
+        lead: line.start..assign,
+        assign: assign..line.end,
+        comment: line.end..whole,
+    }
 }
 
 fn nesting(tokens: &[Token<'_>]) -> isize {
@@ -103,7 +111,9 @@ fn align(tokens: &mut [Token<'_>], lines: &[Line], cells: impl Fn(&Line) -> (Ran
         if cells(&chain[0]).1.is_empty() {
             continue;
         }
-        let widths = chain.iter().map(|line| tokens[cells(line).0].iter().map(Token::columns).sum());
+        let widths = chain
+            .iter()
+            .map(|line| tokens[cells(line).0].iter().map(Token::columns).sum());
         let widths: Vec<usize> = widths.collect();
         let widest = widths.iter().copied().max().unwrap_or(0);
         for (line, width) in chain.iter().zip(widths) {

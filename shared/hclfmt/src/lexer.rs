@@ -31,7 +31,11 @@ const LONG_OPERATORS: &[(&str, Kind)] = &[
 
 /// The tokens of `source`, all with their blanks at zero.
 pub(crate) fn tokens(source: &str) -> Vec<Token<'_>> {
-    let mut lexer = Lexer { rest: source, tokens: Vec::new(), scopes: Vec::new() };
+    let mut lexer = Lexer {
+        rest: source,
+        tokens: Vec::new(),
+        scopes: Vec::new(),
+    };
     while !lexer.rest.is_empty() {
         match lexer.scopes.last().copied() {
             Some(Scope::Quote) => lexer.quoted(),
@@ -54,14 +58,20 @@ impl<'a> Lexer<'a> {
         let (text, rest) = self.rest.split_at(length);
         self.rest = rest;
         if !text.is_empty() {
-            self.tokens.push(Token { kind, text, blanks: 0 });
+            self.tokens.push(Token {
+                kind,
+                text,
+                blanks: 0,
+            });
         }
     }
 
     fn code(&mut self) {
         let blanks = self.rest.len() - self.rest.trim_start_matches([' ', '\t']).len();
         self.rest = &self.rest[blanks..];
-        let Some(first) = self.rest.chars().next() else { return };
+        let Some(first) = self.rest.chars().next() else {
+            return;
+        };
         match first {
             '\n' => self.take(Kind::Newline, 1),
             '\r' if self.rest.starts_with("\r\n") => self.take(Kind::Newline, 2),
@@ -109,7 +119,9 @@ impl<'a> Lexer<'a> {
     }
 
     fn operator(&mut self, first: char) {
-        let long = LONG_OPERATORS.iter().find(|(text, _)| self.rest.starts_with(text));
+        let long = LONG_OPERATORS
+            .iter()
+            .find(|(text, _)| self.rest.starts_with(text));
         if let Some((text, kind)) = long {
             return self.take(*kind, text.len());
         }
@@ -133,14 +145,17 @@ impl<'a> Lexer<'a> {
 
     /// `<<WORD` or `<<-WORD` at the end of a line; `<` otherwise.
     fn open_heredoc(&mut self) {
-        let line = self.rest.find('\n').map_or(self.rest, |at| &self.rest[..=at]);
-        let word = line[2..].strip_prefix('-').unwrap_or(&line[2..]);
-        let word = word.trim_end_matches(['\n', '\r']);
-        if line.ends_with('\n') && word.starts_with(is_word_start) && word.chars().all(is_word) {
-            self.take(Kind::OpenHeredoc, line.len());
-            self.scopes.push(Scope::Heredoc(word));
-        } else {
-            self.take(Kind::Operator, 1);
+        let after = &self.rest[2..];
+        let after = after.strip_prefix('-').unwrap_or(after);
+        let length = after.find(|it| !is_word(it)).unwrap_or(after.len());
+        let (word, after) = after.split_at(length);
+        let line_end = ["\n", "\r\n"].into_iter().find(|it| after.starts_with(it));
+        match line_end.filter(|_| word.starts_with(is_word_start)) {
+            Some(line_end) => {
+                self.take(Kind::OpenHeredoc, self.rest.len() - after.len() + line_end.len());
+                self.scopes.push(Scope::Heredoc(word));
+            }
+            None => self.take(Kind::Operator, 1),
         }
     }
 
@@ -222,7 +237,9 @@ enum Sequence {
 /// `${` opens, `$${` is the escaped text, and a `$` alone is just that; `%` likewise.
 fn template_length(text: &str) -> Sequence {
     let bytes = text.as_bytes();
-    let Some(&sign) = bytes.first() else { return Sequence::Text(0) };
+    let Some(&sign) = bytes.first() else {
+        return Sequence::Text(0);
+    };
     match (bytes.get(1), bytes.get(2)) {
         (Some(b'{'), Some(b'~')) => Sequence::Opens(3),
         (Some(b'{'), _) => Sequence::Opens(2),

@@ -34,6 +34,16 @@ const fn is_before_operand(kind: Kind) -> bool {
     use Kind::*;
     matches!(
         kind,
-        OpenParen | OpenBrace | OpenBracket | OpenTemplate | Equal | Colon | Comma | Question | Operator | Minus | Bang
+        OpenParen
+            | OpenBrace
+            | OpenBracket
+            | OpenTemplate
+            | Equal
+            | Colon
+            | Comma
+            | Question
+            | Operator
+            | Minus
+            | Bang
     )
 }

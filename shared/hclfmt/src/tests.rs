@@ -108,7 +108,10 @@ fn heredocs_are_kept_and_align_like_any_value() {
 
 #[test]
 fn a_mark_and_line_ends_of_windows_are_kept() {
-    assert_eq!(format("\u{feff}a=1\r\n b=<<E\r\n x\r\nE\r\n"), "\u{feff}a = 1\r\nb = <<E\r\n x\r\nE\r\n");
+    assert_eq!(
+        format("\u{feff}a=1\r\n b=<<E\r\n x\r\nE\r\n"),
+        "\u{feff}a = 1\r\nb = <<E\r\n x\r\nE\r\n"
+    );
 }
 
 #[test]
@@ -146,6 +149,7 @@ proptest! {
 
 /// Pieces that open, close and interrupt each other.
 const PARTS: &[&str] = &[
-    "\"", "${", "%{~", "~}", "}", "{", "[", "]", "(", ")", "<<E\n", "<<-E\n", "E\n", "  E", "\n", "\r\n", "#c\n", "//c", "/*",
-    "*/", "\\", "\\\"", "$${", "a", "a-b", " ", "\t", "=", "==", "=>", "-", "!", "1.5e3", "1.", "...", "::", ",", "é", "\u{200d}",
+    "\"", "${", "%{~", "~}", "}", "{", "[", "]", "(", ")", "<<E\n", "<<-E\n", "E\n", "  E", "\n", "\r\n",
+    "#c\n", "//c", "/*", "*/", "\\", "\\\"", "$${", "a", "a-b", " ", "\t", "=", "==", "=>", "-", "!",
+    "1.5e3", "1.", "...", "::", ",", "é", "\u{200d}",
 ];

@@ -17,6 +17,7 @@ pub(crate) fn mask(text: &str) -> Masked {
     let mut scanner = Scanner {
         text: text.as_bytes(),
         at: 0,
+        depth: 0,
         flush: BTreeSet::new(),
     };
     scanner.expression(None);
@@ -28,10 +29,15 @@ pub(crate) fn mask(text: &str) -> Masked {
     Masked { text: masked, flush }
 }
 
+/// The parser refuses what nests deeper, and says so better.
+const DEEPEST: usize = 128;
+
 /// Just enough of a lexer to tell a marker from text in strings, comments and other heredocs.
 struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
+    /// How many interpolations are open; no real file gets near [`DEEPEST`].
+    depth: usize,
     /// Where the masked markers start: one byte after the original `<<-`.
     flush: BTreeSet<usize>,
 }
@@ -82,7 +88,11 @@ impl Scanner<'_> {
                 b'$' | b'%' if self.starts_with("$${") || self.starts_with("%%{") => self.at += 3,
                 b'$' | b'%' if self.text.get(self.at + 1) == Some(&b'{') => {
                     self.at += 2;
-                    self.expression(Some(b'}'));
+                    if self.depth < DEEPEST {
+                        self.depth += 1;
+                        self.expression(Some(b'}'));
+                        self.depth -= 1;
+                    }
                 }
                 _ => self.at += 1,
             }

@@ -111,6 +111,14 @@ impl<'a> Reader<'a> {
                                   multi-line template syntax.";
                     return self.error(start + 1..token.span.end, "Invalid multi-line string", detail);
                 }
+                Kind::String => {
+                    if let Some((span, letter)) = bad_escape(&self.source.text, &token.span) {
+                        let detail = format!(
+                            "The symbol {letter:?} is not a valid escape sequence selector. Write \\\\ for a backslash."
+                        );
+                        return self.error(span, "Invalid escape sequence", &detail);
+                    }
+                }
                 _ => {}
             }
         }
@@ -393,10 +401,30 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The first escape sequence of a string that is none; interpolations are left alone.
+fn bad_escape(text: &str, string: &Span) -> Option<(Span, String)> {
+    let mut depth = 0_usize;
+    let mut chars = text[string.clone()].char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '$' | '%' if chars.next_if(|(_, next)| *next == '{').is_some() => depth += 1,
+            '{' if depth > 0 => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            '\\' => {
+                let (next_at, next) = chars.next()?;
+                if depth == 0 && !"nrt\"\\uU".contains(next) {
+                    let start = string.start + at;
+                    return Some((start..string.start + next_at + next.len_utf8(), next.to_string()));
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     fn told(text: &str) -> String {
         crate::parse::file("a", text).map_or_else(|error| error.to_string(), |_| "accepted".to_owned())
     }
@@ -419,6 +447,10 @@ mod tests {
                 "a:1,13-14: Missing attribute separator; Expected a newline or comma",
             ),
             (
+                "a = \"x\\q\"\n",
+                "a:1,7-9: Invalid escape sequence; The symbol \"q\" is not",
+            ),
+            (
                 "a = f(1 2)\n",
                 "a:1,9-10: Missing argument separator; A comma is required",
             ),
@@ -435,5 +467,17 @@ mod tests {
             let told = told(text);
             assert!(told.starts_with(error), "{text:?}: {told}");
         }
+    }
+
+    #[test]
+    fn nesting_without_end_is_refused_and_does_no_harm() {
+        for deep in ["\"${", "[", "{ a = ", "(", "f(", "-", "!", "a ? b : "] {
+            assert!(
+                crate::parse::file("a", &format!("a = {}", deep.repeat(50_000))).is_err(),
+                "{deep}"
+            );
+        }
+        let blocks = "a {\n".repeat(50_000);
+        assert!(crate::parse::file("a", &blocks).is_err());
     }
 }

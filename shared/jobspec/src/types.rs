@@ -104,7 +104,9 @@ impl Type {
 
     /// The type of a value.
     pub(crate) fn of(value: &Value) -> Self {
-        let element = |items: &mut dyn Iterator<Item = &Value>| Box::new(unify(items.map(Self::of)));
+        let element = |items: &mut dyn Iterator<Item = &Value>| {
+            Box::new(unify(items.map(Self::of)).unwrap_or(Self::Any))
+        };
         match value {
             Value::Null => Self::Any,
             Value::Bool(_) => Self::Bool,
@@ -155,10 +157,11 @@ impl Type {
     fn elements(&self, value: Value, element: &Self) -> Result<Vec<Value>, String> {
         let items = value.items().ok_or_else(|| format!("{} required", self.name()))?;
         // `list(any)` makes its elements one type, as the language demands.
-        let element = if *element == Self::Any {
-            unify(items.iter().map(Self::of))
-        } else {
-            element.clone()
+        let element = match element {
+            Self::Any => {
+                unify(items.iter().map(Self::of)).ok_or("all list elements must have the same type")?
+            }
+            element => element.clone(),
         };
         items.iter().map(|item| element.convert(item.clone())).collect()
     }
@@ -167,10 +170,11 @@ impl Type {
         let entries = value
             .entries()
             .ok_or_else(|| format!("{} required", self.name()))?;
-        let element = if *element == Self::Any {
-            unify(entries.values().map(Self::of))
-        } else {
-            element.clone()
+        let element = match element {
+            Self::Any => {
+                unify(entries.values().map(Self::of)).ok_or("all map elements must have the same type")?
+            }
+            element => element.clone(),
         };
         let entries = entries
             .iter()
@@ -220,38 +224,44 @@ fn to_bool(value: Value) -> Result<Value, String> {
     }
 }
 
-/// The one type that values of all these types convert to; anything when there is none.
-pub(crate) fn unify(types: impl Iterator<Item = Type>) -> Type {
-    types.reduce(unify_two).unwrap_or(Type::Any)
+/// The one type that values of all these types convert to, if there is one; of nothing it is anything.
+pub(crate) fn unify(mut types: impl Iterator<Item = Type>) -> Option<Type> {
+    types.try_fold(Type::Any, unify_two)
 }
 
 /// See [`unify`].
-pub(crate) fn unify_two(a: Type, b: Type) -> Type {
-    match (a, b) {
+pub(crate) fn unify_two(a: Type, b: Type) -> Option<Type> {
+    Some(match (a, b) {
         (a, b) if a == b => a,
         (Type::Any, other) | (other, Type::Any) => other,
         (Type::String, Type::Number | Type::Bool) | (Type::Number | Type::Bool, Type::String) => Type::String,
-        (Type::List(a), Type::List(b)) => Type::List(Box::new(unify_two(*a, *b))),
-        (Type::Set(a), Type::Set(b)) => Type::Set(Box::new(unify_two(*a, *b))),
-        (Type::Map(a), Type::Map(b)) => Type::Map(Box::new(unify_two(*a, *b))),
+        (Type::List(a), Type::List(b)) => Type::List(Box::new(unify_two(*a, *b)?)),
+        (Type::Set(a), Type::Set(b)) => Type::Set(Box::new(unify_two(*a, *b)?)),
+        (Type::Map(a), Type::Map(b)) => Type::Map(Box::new(unify_two(*a, *b)?)),
         (Type::Tuple(a), Type::Tuple(b)) if a.len() == b.len() => {
-            Type::Tuple(a.into_iter().zip(b).map(|(a, b)| unify_two(a, b)).collect())
+            let both = a.into_iter().zip(b).map(|(a, b)| unify_two(a, b));
+            Type::Tuple(both.collect::<Option<_>>()?)
         }
-        (Type::Tuple(a), Type::Tuple(b)) => Type::List(Box::new(unify(a.into_iter().chain(b)))),
+        (Type::Tuple(a), Type::Tuple(b)) => Type::List(Box::new(unify(a.into_iter().chain(b))?)),
         (Type::Tuple(types), Type::List(element)) | (Type::List(element), Type::Tuple(types)) => {
-            Type::List(Box::new(unify(types.into_iter().chain([*element]))))
+            Type::List(Box::new(unify(types.into_iter().chain([*element]))?))
+        }
+        (Type::Tuple(types), Type::Set(element)) | (Type::Set(element), Type::Tuple(types)) => {
+            Type::Set(Box::new(unify(types.into_iter().chain([*element]))?))
         }
         (Type::Object(a), Type::Object(b)) if a.keys().eq(b.keys()) => {
             let both = a.into_iter().zip(b.into_values());
-            Type::Object(
-                both.map(|((key, (a, _)), (b, _))| (key, (unify_two(a, b), false)))
-                    .collect(),
-            )
+            let both = both.map(|((key, (a, _)), (b, _))| Some((key, (unify_two(a, b)?, false))));
+            Type::Object(both.collect::<Option<_>>()?)
+        }
+        (Type::Object(a), Type::Object(b)) => {
+            let types = a.into_values().chain(b.into_values()).map(|(of, _)| of);
+            Type::Map(Box::new(unify(types)?))
         }
         (Type::Object(attributes), Type::Map(element)) | (Type::Map(element), Type::Object(attributes)) => {
             let types = attributes.into_values().map(|(of, _)| of);
-            Type::Map(Box::new(unify(types.chain([*element]))))
+            Type::Map(Box::new(unify(types.chain([*element]))?))
         }
-        _ => Type::Any,
-    }
+        _ => return None,
+    })
 }

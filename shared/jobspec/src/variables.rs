@@ -91,21 +91,15 @@ impl<'a> Variables<'a> {
             return Err(self.evaluator.error(at, "Duplicate variable", detail));
         }
         let known = ["type", "default", "description", "sensitive"];
-        for attribute in block
-            .body
-            .attributes()
-            .filter(|it| !known.contains(&it.key.as_str()))
-        {
+        let mut attributes = block.body.attributes();
+        if let Some(attribute) = attributes.find(|it| !known.contains(&it.key.as_str())) {
             let unknown = attribute.key.as_str();
             let mut detail = format!("An argument named {unknown:?} is not expected here.");
             if let Some(near) = suggest::nearest(unknown, known) {
                 detail.push_str(&format!(" Did you mean {near:?}?"));
             }
-            return Err(self.evaluator.error(
-                attribute.key.span().unwrap_or_default(),
-                "Unsupported argument",
-                detail,
-            ));
+            let span = attribute.key.span().unwrap_or_default();
+            return Err(self.evaluator.error(span, "Unsupported argument", detail));
         }
         let of = match block.body.get_attribute("type") {
             None => Type::Any,

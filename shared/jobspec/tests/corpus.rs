@@ -5,9 +5,18 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{corpus, difference, read_json, shared};
+use common::{difference, read_json, shared};
 use holdfast_jobspec::{ParseOptions, Surroundings, evaluate_file, parse_job, parse_job_tree, validate};
 use serde_json::Value;
+
+/// Every file of the corpus, by its path in it.
+fn corpus(shared: &Path) -> Vec<String> {
+    let manifest = read_json(&shared.join("jobspecs/MANIFEST.json")).expect("a corpus has a manifest");
+    let files = manifest.as_array().expect("the manifest is a list").iter();
+    files
+        .map(|file| file["file"].as_str().expect("a file has a path").to_owned())
+        .collect()
+}
 
 fn source(shared: &Path, file: &str) -> String {
     fs::read_to_string(shared.join("jobspecs/files").join(file)).expect("a listed file exists")

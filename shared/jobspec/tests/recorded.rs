@@ -180,3 +180,39 @@ fn what_only_a_node_knows_passes_through() {
     );
     assert_eq!(group.disconnect_policy().replace_after.map(|it| it.0), Some(0));
 }
+
+#[test]
+fn operators_and_conditionals_complain_about_what_does_not_fit() {
+    let told = |expression: &str| {
+        let source = format!("job \"j\" {{\n  meta {{\n    e = {expression}\n  }}\n}}\n");
+        parse_job(&source, &options("a"))
+            .map(|_| String::new())
+            .unwrap_or_else(|error| error.to_string())
+    };
+    for (expression, error) in [
+        (
+            "true ? [1] : \"a\"",
+            "a:3,16-25: Inconsistent conditional result types",
+        ),
+        (
+            "1 + null",
+            "a:3,9-17: Operation failed; Error during operation: argument must not be null.",
+        ),
+        ("-null", "a:3,9-14: Operation failed"),
+        ("1 / 0", "a:3,9-14: Division by zero"),
+        ("null ? 1 : 2", "a:3,9-13: Null condition"),
+        ("jsonencode({ a.b = 1 })", "a:3,22-25: Ambiguous attribute key"),
+        ("signum(1.5)", "a:3,9-16: Error in function call"),
+        ("coalesce(1, [2])", "a:3,9-18: Error in function call"),
+    ] {
+        let told = told(expression);
+        assert!(told.starts_with(error), "{expression}: {told}");
+    }
+    for expression in [
+        "true ? null : \"a\"",
+        "jsonencode(true ? { a = 1 } : { b = \"x\" })",
+        "jsonencode(false ? [] : [1])",
+    ] {
+        assert_eq!(told(expression), "", "{expression}");
+    }
+}

@@ -82,7 +82,7 @@ impl TaskGroup {
             scaling.enabled.get_or_insert(true);
         }
         let least = self.scaling.as_ref().and_then(|scaling| scaling.min);
-        self.count.get_or_insert(least.unwrap_or(1));
+        self.count = self.count.or(least).or(Some(1));
         fill_consul(&mut self.consul);
         let disk = self.ephemeral_disk.get_or_insert_with(EphemeralDisk::default);
         disk.sticky.get_or_insert(false);

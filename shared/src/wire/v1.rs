@@ -11,11 +11,11 @@ use crate::time::{Duration, Timestamp};
 pub enum ToAgent {
     /// What it should run.
     Assignments(Assignments),
-    /// Reports up to `seq` of `session` are durable at the coordinator: the outbox may forget them.
+    /// Report `seq` of `session` is durable at the coordinator: the outbox may forget it.
     Ack {
         /// The agent's session.
         session: u64,
-        /// The last report that is durable.
+        /// The report that is durable.
         seq: u64,
     },
     /// Services that its templates want to know.

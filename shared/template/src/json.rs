@@ -27,6 +27,29 @@ fn from_serde(value: serde_json::Value) -> Value {
     }
 }
 
+/// A YAML document as a template value: unlike in JSON, whole numbers stay whole.
+pub(crate) fn from_yaml(value: serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Number(number) if number.is_i64() => {
+            Value::Int(number.as_i64().unwrap_or_default())
+        }
+        serde_json::Value::Array(items) => Value::List(items.into_iter().map(from_yaml).collect()),
+        serde_json::Value::Object(fields) => {
+            let fields = fields
+                .into_iter()
+                .map(|(key, value)| (Arc::from(key), from_yaml(value)));
+            Value::Map(Arc::new(fields.collect()))
+        }
+        other => from_serde(other),
+    }
+}
+
+/// A template value as a YAML document.
+pub(crate) fn to_yaml(value: &Value) -> Result<serde_json::Value, String> {
+    let text = print(value, Style::default())?;
+    serde_json::from_str(&text).map_err(|error| error.to_string())
+}
+
 /// How to print.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Style {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gotmpl::{MissingKey, Template, Value};
+use gotmpl::parse::Parser;
+use gotmpl::{Template, Value};
 
 use crate::data::{Data, Lookup, Want};
 use crate::error::TemplateError;
@@ -87,20 +88,23 @@ pub fn render(source: &str, options: &Options, data: &dyn Data) -> Result<Render
     }
 }
 
+/// What the main template is called; no `define` can be.
+const MAIN: &str = "\0main";
+
 fn execute(source: &str, options: &Options, run: &Arc<Run>) -> Result<String, TemplateError> {
-    let missing_key = if options.error_on_missing_key {
-        MissingKey::Error
-    } else {
-        MissingKey::default()
-    };
-    let template = Template::new("")
-        .delims(&options.left, &options.right)
-        .missing_key(missing_key)
-        .funcs(functions::library(run))
-        .parse(&source::repair_comments(source, &options.left, &options.right))
-        .map_err(source::error)?;
-    let template = source::adapt(template)?;
-    template.execute_to_string(&Value::Nil).map_err(source::error)
+    let repaired = source::repair_comments(source, &options.left, &options.right);
+    let library = functions::library(run);
+    let parsed = Parser::with_name(None, &repaired, &options.left, &options.right).and_then(Parser::parse);
+    let (main, defines) = parsed.map_err(source::error)?;
+    let adapt = |tree| source::adapt(tree, &library);
+    let mut template = Template::new(MAIN).add_parse_tree(MAIN, adapt(main)?);
+    for define in defines {
+        template = template.add_parse_tree(define.name.as_str(), adapt(define.body)?);
+    }
+    template
+        .funcs(library)
+        .execute_template_to_string(MAIN, &Value::Nil)
+        .map_err(source::error)
 }
 
 /// What was answered to a [`Want`], already as a template value.
@@ -136,6 +140,7 @@ pub(crate) struct Run {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) sandbox: Option<PathBuf>,
     pub(crate) now_ms: i64,
+    pub(crate) error_on_missing_key: bool,
     state: Mutex<RunState>,
 }
 
@@ -152,6 +157,7 @@ impl Run {
             env: options.env.clone(),
             sandbox: options.sandbox.clone(),
             now_ms: options.now_ms,
+            error_on_missing_key: options.error_on_missing_key,
             state: Mutex::new(RunState {
                 answers,
                 ..RunState::default()
@@ -171,6 +177,16 @@ impl Run {
     /// The template's scratch pad.
     pub(crate) fn with_scratch<T>(&self, use_it: impl FnOnce(&mut BTreeMap<String, Value>) -> T) -> T {
         self.with(|state| use_it(&mut state.scratch))
+    }
+
+    /// Whether a map is the items of a variable, by where it lies: the engine has no types of our own.
+    pub(crate) fn is_variable(&self, map: &Arc<BTreeMap<Arc<str>, Value>>) -> bool {
+        self.with(|state| {
+            state.answers.iter().any(|(want, answer)| match (want, answer) {
+                (Want::Variable(_), Answer::Value(Value::Map(items))) => Arc::ptr_eq(items, map),
+                _ => false,
+            })
+        })
     }
 
     fn take_wants(&self) -> BTreeSet<Want> {

@@ -228,6 +228,7 @@ impl World {
     }
 
     fn execute_agent_effect(&mut self, node: NodeId, effect: Effect) {
+        self.tell_effect(node, &effect);
         match effect {
             Effect::Persist(deltas) => {
                 let device = self.device(node);
@@ -259,6 +260,17 @@ impl World {
         }
     }
 
+    fn tell_effect(&mut self, node: NodeId, effect: &Effect) {
+        let text = match effect {
+            Effect::Start(task) => format!("starts {task}"),
+            Effect::Recover(task, _) => format!("looks for {task}"),
+            Effect::Stop { task, .. } => format!("stops {task}"),
+            Effect::Destroy(alloc) => format!("forgets {}", alloc.short()),
+            _ => return,
+        };
+        self.tell(|| format!("{} {text}", node.short()));
+    }
+
     fn publish_up(&mut self, node: NodeId, message: FromAgent) {
         self.send_up(node, message);
     }
@@ -272,7 +284,7 @@ impl World {
     }
 
     fn start_container(&mut self, node: NodeId, task: TaskRef) {
-        if self.random.chance(3) {
+        if self.mishap(3) {
             let message = "image pull failed: no route to the registry".to_owned();
             let input = TaskInput::StartFailed {
                 message,
@@ -298,7 +310,7 @@ impl World {
             );
             device.runs
         });
-        if adopted.is_none() && self.random.chance(5) {
+        if adopted.is_none() && self.mishap(5) {
             let life = self.random.millis(1_000, 3_600_000);
             let code = i32::from(self.random.chance(80));
             self.at(life, Event::TaskEnds(node, task.clone(), run, code));
@@ -311,7 +323,7 @@ impl World {
     }
 
     fn recover_container(&mut self, node: NodeId, task: TaskRef) {
-        let unclear = self.device(node).podman_hangs || self.random.chance(5);
+        let unclear = self.device(node).podman_hangs || self.mishap(5);
         let recovery = match self.device(node).containers.get(&task) {
             _ if unclear => Recovery::Unclear("podman does not answer".into()),
             None => Recovery::Gone,

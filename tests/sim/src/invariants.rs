@@ -189,7 +189,12 @@ impl World {
                 let all: Vec<String> = state
                     .allocs_of_job(key)
                     .filter(|alloc| !alloc.is_terminal())
-                    .map(|alloc| format!("{} {}/{}", alloc.name, alloc.desired, alloc.client))
+                    .map(|alloc| {
+                        let agent = self.devices.get(&alloc.node).and_then(|device| device.agent());
+                        let record = agent.and_then(|agent| agent.alloc(alloc.id));
+                        let phases = record.map(|it| it.tasks.values().map(|task| task.phase).collect::<Vec<_>>());
+                        format!("{} {}/{} (tasks: {phases:?})", alloc.name, alloc.desired, alloc.client)
+                    })
                     .collect();
                 let text = format!(
                     "{key} v{} runs {} of {wanted}: {all:?}",

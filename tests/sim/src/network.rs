@@ -118,13 +118,13 @@ impl World {
         } else {
             missed
         };
-        if self.random.chance(10) {
+        if self.mishap(10) {
             delay = delay + self.random.millis(1_000, 60_000);
         }
-        if !self.random.chance(3) {
+        if !self.mishap(3) {
             self.at(delay, Event::Presence(node, will));
         }
-        if self.random.chance(5) {
+        if self.mishap(5) {
             let twice = delay + self.random.millis(10, 90_000);
             self.at(twice, Event::Presence(node, will));
         }
@@ -146,11 +146,11 @@ impl World {
             return;
         };
         let delay = self.transit(node, true);
-        if self.random.chance(2) {
+        if self.mishap(2) {
             let again = delay + self.random.millis(1, 2_000);
             self.at(again, Event::ToCoordinator(node, session, message.clone()));
         }
-        if !self.random.chance(1) {
+        if !self.mishap(1) {
             self.at(delay, Event::ToCoordinator(node, session, message));
         }
     }
@@ -161,10 +161,10 @@ impl World {
             return;
         };
         let delay = self.transit(node, false);
-        if self.network.deaf.contains(&node) || self.random.chance(1) {
+        if self.network.deaf.contains(&node) || self.mishap(1) {
             return;
         }
-        if self.random.chance(2) {
+        if self.mishap(2) {
             let again = delay + self.random.millis(1, 2_000);
             self.at(again, Event::ToAgent(node, session, message.clone()));
         }
@@ -173,7 +173,7 @@ impl World {
 
     /// How long a message takes; one topic keeps its order.
     fn transit(&mut self, node: NodeId, up: bool) -> Duration {
-        let slow = self.random.chance(5);
+        let slow = self.mishap(5);
         let delay = if slow {
             self.random.millis(200, 3_000)
         } else {

@@ -183,6 +183,11 @@ impl World {
         self.queue.insert((self.now + delay, self.next), event);
     }
 
+    /// Whether a small mishap with this chance happens; none does once faults have ended.
+    pub(crate) fn mishap(&mut self, percent: u64) -> bool {
+        self.random.chance(percent) && self.now < self.faults_end
+    }
+
     /// Adds a line to the account.
     pub(crate) fn tell(&mut self, text: impl FnOnce() -> String) {
         if self.trace {

@@ -216,3 +216,40 @@ fn what_is_unacknowledged_is_reported_again_and_what_is_acknowledged_is_not() {
     it.pass(Duration::from_secs(300));
     assert_eq!((it.agent.outbox_depth(), reports(&it)), (0, before));
 }
+
+#[test]
+fn a_report_that_the_broker_lost_is_not_acknowledged_by_a_later_one() {
+    use holdfast_shared::wire::ToAgent;
+    let mut it = TestBox::new();
+    it.link_up();
+    it.assign(
+        1,
+        None,
+        vec![assigned(true, 1)],
+        &job("service", json!([{ "Name": "t" }]), json!({})),
+    );
+    it.acknowledge();
+    it.published.clear();
+    it.exit("t", 1);
+    it.pass(Duration::from_secs(19));
+    let seqs: Vec<u64> = it
+        .published
+        .iter()
+        .filter_map(|message| {
+            if let FromAgent::Report(report) = message {
+                Some(report.seq)
+            } else {
+                None
+            }
+        })
+        .collect();
+    let last = *seqs.last().unwrap();
+    it.input(Input::Message(ToAgent::Ack {
+        session: 1,
+        seq: last,
+    }));
+    it.published.clear();
+    it.pass(Duration::from_secs(30));
+    let again = |message: &FromAgent| matches!(message, FromAgent::Report(report) if report.full);
+    assert!(seqs.len() > 1 && it.published.iter().any(again), "{seqs:?}");
+}

@@ -169,12 +169,16 @@ impl TestBox {
 
     /// Acknowledges every report so far.
     pub(crate) fn acknowledge(&mut self) {
-        let seqs = self.published.iter().filter_map(|message| match message {
-            FromAgent::Report(report) => Some((report.session, report.seq)),
+        let acks = self.published.iter().filter_map(|message| match message {
+            FromAgent::Report(report) => Some(ToAgent::Ack {
+                session: report.session,
+                seq: report.seq,
+            }),
             _ => None,
         });
-        let (session, seq) = seqs.max().unwrap();
-        self.input(Input::Message(ToAgent::Ack { session, seq }));
+        for ack in acks.collect::<Vec<_>>() {
+            self.input(Input::Message(ack));
+        }
     }
 
     pub(crate) fn client(&self) -> ClientStatus {

@@ -32,7 +32,7 @@ fn an_older_generation_or_epoch_is_ignored_and_a_gap_asks_for_the_whole_set() {
     assert_eq!(it.client(), ClientStatus::Running);
     let held = Held {
         epoch: 1,
-        generation: 5,
+        generation: 0,
     };
     assert_eq!(it.published, [FromAgent::Heartbeat { session: 1, held }]);
 }

@@ -103,7 +103,7 @@ fn trim_versions(ledger: &mut Ledger, key: &JobKey) {
     let in_use: BTreeSet<u64> = ledger
         .state
         .allocs_of_job(key)
-        .filter(|it| !it.is_terminal())
+        .filter(|it| !it.is_server_terminal())
         .map(|it| it.job_version)
         .collect();
     let untagged: Vec<u64> = versions

@@ -15,6 +15,7 @@ use holdfast_shared::wire::{
 };
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Packet, QoS,
+    Transport,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -44,6 +45,7 @@ pub(crate) struct Login {
     pub(crate) user: String,
     pub(crate) password: String,
     pub(crate) session: u64,
+    pub(crate) transport: Transport,
 }
 
 impl Login {
@@ -55,6 +57,7 @@ impl Login {
             user: id,
             password: password.to_owned(),
             session: 1,
+            transport: Transport::Tcp,
         }
     }
 }
@@ -75,6 +78,7 @@ impl Agent {
             user,
             password,
             session,
+            transport,
         } = login;
         let mut options = MqttOptions::new(client_id, broker.ip().to_string(), broker.port());
         options
@@ -86,6 +90,7 @@ impl Agent {
             session,
             online: false,
         });
+        options.set_transport(transport);
         options.set_last_will(LastWill::new(
             Topic::Presence(node).to_string(),
             gone,

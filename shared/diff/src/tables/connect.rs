@@ -31,7 +31,25 @@ static PROXY: Shape = Shape {
     parts: &[
         List("Upstreams", &UPSTREAM, Fields(&["Datacenter", "DestinationName"])),
         Block("TransparentProxy", &TRANSPARENT_PROXY),
+        Block("Expose", &EXPOSE),
         Settings("Config"),
+    ],
+    ..BLOCK
+};
+
+static EXPOSE: Shape = Shape {
+    name: "Expose",
+    parts: &[List("Paths", &EXPOSED_PATH, Fields(&["Path", "ListenerPort"]))],
+    ..BLOCK
+};
+
+static EXPOSED_PATH: Shape = Shape {
+    name: "Path",
+    fields: &[
+        ("ListenerPort", Text),
+        ("LocalPathPort", Number),
+        ("Path", Text),
+        ("Protocol", Text),
     ],
     ..BLOCK
 };
@@ -54,8 +72,12 @@ static UPSTREAM: Shape = Shape {
     ..BLOCK
 };
 
-static MESH_GATEWAY: Shape =
-    Shape { name: "MeshGateway", fields: &[("Mode", Text)], judged: ByFields, ..BLOCK };
+static MESH_GATEWAY: Shape = Shape {
+    name: "MeshGateway",
+    fields: &[("Mode", Text)],
+    judged: ByFields,
+    ..BLOCK
+};
 
 static TRANSPARENT_PROXY: Shape = Shape {
     name: "TransparentProxy",
@@ -79,7 +101,11 @@ static SIDECAR_TASK: Shape = Shape {
         ("Name", Text),
         ("User", Text),
     ],
-    parts: &[Settings("Config"), Block("Resources", &RESOURCES), Block("LogConfig", &LOGS)],
+    parts: &[
+        Settings("Config"),
+        Block("Resources", &RESOURCES),
+        Block("LogConfig", &LOGS),
+    ],
     in_context: false,
     ..BLOCK
 };
@@ -109,13 +135,20 @@ static GATEWAY_PROXY: Shape = Shape {
 
 static INGRESS: Shape = Shape {
     name: "Ingress",
-    parts: &[Block("TLS", &TLS), List("Listeners", &LISTENER, Fields(&["Protocol", "Port"]))],
+    parts: &[
+        Block("TLS", &TLS),
+        List("Listeners", &LISTENER, Fields(&["Protocol", "Port"])),
+    ],
     ..BLOCK
 };
 
 static TLS: Shape = Shape {
     name: "TLS",
-    fields: &[("Enabled", Flag), ("TLSMaxVersion", Text), ("TLSMinVersion", Text)],
+    fields: &[
+        ("Enabled", Flag),
+        ("TLSMaxVersion", Text),
+        ("TLSMinVersion", Text),
+    ],
     parts: &[Words("CipherSuites")],
     ..BLOCK
 };
@@ -152,4 +185,7 @@ static LINKED_SERVICE: Shape = Shape {
     ..BLOCK
 };
 
-static MESH: Shape = Shape { name: "Mesh", ..BLOCK };
+static MESH: Shape = Shape {
+    name: "Mesh",
+    ..BLOCK
+};

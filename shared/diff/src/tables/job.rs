@@ -77,7 +77,12 @@ pub(crate) static CONSTRAINT: Shape = Shape {
 
 pub(crate) static AFFINITY: Shape = Shape {
     name: "Affinity",
-    fields: &[("LTarget", Text), ("Operand", Text), ("RTarget", Text), ("Weight", Number)],
+    fields: &[
+        ("LTarget", Text),
+        ("Operand", Text),
+        ("RTarget", Text),
+        ("Weight", Number),
+    ],
     judged: ByFields,
     ..BLOCK
 };
@@ -104,7 +109,10 @@ static PARAMETERIZED: Shape = Shape {
 
 static MULTIREGION: Shape = Shape {
     name: "Multiregion",
-    parts: &[List("Regions", &REGION, Fields(&["Name"])), Block("Strategy", &STRATEGY)],
+    parts: &[
+        List("Regions", &REGION, Fields(&["Name"])),
+        Block("Strategy", &STRATEGY),
+    ],
     ..BLOCK
 };
 
@@ -117,7 +125,12 @@ static STRATEGY: Shape = Shape {
 
 static REGION: Shape = Shape {
     name: "Region",
-    fields: &[("Count", Number), ("Meta", Map), ("Name", Text), ("NodePool", Text)],
+    fields: &[
+        ("Count", Number),
+        ("Meta", Map),
+        ("Name", Text),
+        ("NodePool", Text),
+    ],
     parts: &[ChangedWords("Datacenters")],
     judged: ByFields,
     ..BLOCK
@@ -130,7 +143,11 @@ static UI: Shape = Shape {
     ..BLOCK
 };
 
-static LINK: Shape = Shape { name: "Link", fields: &[("Label", Text), ("URL", Text)], ..BLOCK };
+static LINK: Shape = Shape {
+    name: "Link",
+    fields: &[("Label", Text), ("URL", Text)],
+    ..BLOCK
+};
 
 static RESTART: Shape = Shape {
     name: "RestartPolicy",
@@ -254,13 +271,22 @@ static DNS: Shape = Shape {
     ..BLOCK
 };
 
-static CNI: Shape =
-    Shape { name: "CNIConfig", fields: &[("Args", Entries)], judged: ByFields, ..BLOCK };
+static CNI: Shape = Shape {
+    name: "CNIConfig",
+    fields: &[("Args", Entries)],
+    judged: ByFields,
+    ..BLOCK
+};
 
 /// The coordinator sets id, type, target and indexes; the target's other keys are the job's.
 static SCALING: Shape = Shape {
     name: "Scaling",
-    fields: &[("Enabled", Flag), ("Max", Number), ("Min", Number), ("Target", Map)],
+    fields: &[
+        ("Enabled", Flag),
+        ("Max", Number),
+        ("Min", Number),
+        ("Target", Map),
+    ],
     parts: &[ChangedSettings("Policy")],
     in_context: false,
     ..BLOCK

@@ -36,8 +36,11 @@ pub(crate) static SERVICE: Shape = Shape {
     ..BLOCK
 };
 
-static WEIGHTS: Shape =
-    Shape { name: "Weights", fields: &[("Passing", Number), ("Warning", Number)], ..BLOCK };
+static WEIGHTS: Shape = Shape {
+    name: "Weights",
+    fields: &[("Passing", Number), ("Warning", Number)],
+    ..BLOCK
+};
 
 static CHECK: Shape = Shape {
     name: "Check",

@@ -63,19 +63,35 @@ pub(crate) static RESOURCES: Shape = Shape {
     ..BLOCK
 };
 
-static DEVICE: Shape = Shape { name: "Device", fields: &[("Count", Number), ("Name", Text)], ..BLOCK };
+static DEVICE: Shape = Shape {
+    name: "Device",
+    fields: &[("Count", Number), ("Name", Text)],
+    ..BLOCK
+};
 
-static NUMA: Shape = Shape { name: "NUMA", fields: &[("Affinity", Text)], ..BLOCK };
+static NUMA: Shape = Shape {
+    name: "NUMA",
+    fields: &[("Affinity", Text)],
+    ..BLOCK
+};
 
 pub(crate) static LOGS: Shape = Shape {
     name: "LogConfig",
-    fields: &[("Disabled", Flag), ("MaxFileSizeMB", Number), ("MaxFiles", Number)],
+    fields: &[
+        ("Disabled", Flag),
+        ("MaxFileSizeMB", Number),
+        ("MaxFiles", Number),
+    ],
     judged: ByFields,
     ..BLOCK
 };
 
-static DISPATCH_PAYLOAD: Shape =
-    Shape { name: "DispatchPayload", fields: &[("File", Text)], judged: ByFields, ..BLOCK };
+static DISPATCH_PAYLOAD: Shape = Shape {
+    name: "DispatchPayload",
+    fields: &[("File", Text)],
+    judged: ByFields,
+    ..BLOCK
+};
 
 static ARTIFACT: Shape = Shape {
     name: "Artifact",
@@ -132,7 +148,11 @@ static TEMPLATE: Shape = Shape {
 };
 
 /// The original gives this block the name of the one around it.
-static WAIT: Shape = Shape { name: "Template", fields: &[("Max", Nullable), ("Min", Nullable)], ..BLOCK };
+static WAIT: Shape = Shape {
+    name: "Template",
+    fields: &[("Max", Nullable), ("Min", Nullable)],
+    ..BLOCK
+};
 
 static CHANGE_SCRIPT: Shape = Shape {
     name: "ChangeScript",

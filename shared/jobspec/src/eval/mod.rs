@@ -94,6 +94,11 @@ impl Evaluator<'_> {
             ObjectKey::Ident(ident) => return Ok(ident.as_str().to_owned()),
             ObjectKey::Expression(expression) => expression,
         };
+        if let Expression::Traversal(_) = expression {
+            let detail = "If this expression is intended to be a reference, wrap it in parentheses. If it's instead \
+                          intended as a literal name containing periods, wrap it in quotes to create a string literal.";
+            return Err(self.error(span_of(expression), "Ambiguous attribute key", detail));
+        }
         let value = self.evaluate(expression, scope)?;
         if value.is_null() {
             let detail = "Can't use a null value as a key.";

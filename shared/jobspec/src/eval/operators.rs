@@ -1,5 +1,6 @@
 //! Operators and the conditional.
 
+use hcl_edit::Span as _;
 use hcl_edit::expr::{BinaryOp, BinaryOperator, Conditional, UnaryOp, UnaryOperator};
 
 use super::{Evaluated, Evaluator, Scope, span_of};
@@ -10,6 +11,11 @@ use crate::value::Value;
 impl Evaluator<'_> {
     pub(super) fn unary(&self, operation: &UnaryOp, scope: &Scope<'_>) -> Evaluated {
         let operand = self.evaluate(&operation.expr, scope)?;
+        if operand.is_null() {
+            let span = operation.operator.span().unwrap_or_default().start..span_of(&operation.expr).end;
+            let detail = "Error during operation: argument must not be null.";
+            return Err(self.error(span, "Operation failed", detail));
+        }
         match operation.operator.value() {
             UnaryOperator::Neg => self
                 .number(&operation.expr, operand, "unary operand")
@@ -35,6 +41,11 @@ impl Evaluator<'_> {
         match operator {
             B::Eq => return Ok(Value::Bool(equal(&left, &right))),
             B::NotEq => return Ok(Value::Bool(!equal(&left, &right))),
+            _ if left.is_null() || right.is_null() => {
+                let span = span_of(&operation.lhs_expr).start..span_of(&operation.rhs_expr).end;
+                let detail = "Error during operation: argument must not be null.";
+                return Err(self.error(span, "Operation failed", detail));
+            }
             B::And | B::Or => {
                 let left = self.flag(operation, left, true)?;
                 let right = self.flag(operation, right, false)?;
@@ -49,8 +60,12 @@ impl Evaluator<'_> {
         let left = self.number(&operation.lhs_expr, left, "left operand")?;
         let right = self.number(&operation.rhs_expr, right, "right operand")?;
         let by_zero = || {
-            let detail = "Operation failed: cannot divide by zero.";
-            self.error(span_of(&operation.rhs_expr), "Operation failed", detail)
+            let span = span_of(&operation.lhs_expr).start..span_of(&operation.rhs_expr).end;
+            self.error(
+                span,
+                "Division by zero",
+                "The result of a division by zero is not a number that a job can use.",
+            )
         };
         Ok(match operator {
             B::Plus => Value::Number(left.add(right)),
@@ -95,7 +110,16 @@ impl Evaluator<'_> {
             let detail = "The condition expression must be of type bool.";
             return Err(self.error(at(), "Incorrect condition type", detail));
         };
-        let of = unify_two(Type::of(&when_true), Type::of(&when_false));
+        let Some(of) = unify_two(Type::of(&when_true), Type::of(&when_false)) else {
+            let detail = format!(
+                "The true and false result expressions must have consistent types. The 'true' value is {}, but the \
+                 'false' value is {}.",
+                when_true.type_name(),
+                when_false.type_name()
+            );
+            let span = span_of(&conditional.true_expr).start..span_of(&conditional.false_expr).end;
+            return Err(self.error(span, "Inconsistent conditional result types", detail));
+        };
         let chosen = if holds { when_true } else { when_false };
         of.convert(chosen).map_err(|reason| {
             let detail =

@@ -8,7 +8,7 @@ use crate::value::Value;
 #[derive(Debug, Default)]
 pub(crate) struct Scope<'a> {
     names: BTreeMap<String, Value>,
-    around: Option<&'a Scope<'a>>,
+    around: Option<&'a Self>,
 }
 
 impl<'a> Scope<'a> {

@@ -9,9 +9,11 @@ use crate::types::{Type, unify};
 use crate::value::Value;
 
 const LIST: (&str, Kind) = ("list", Kind::Any);
+/// Elements of one type, as `list(any)` makes them.
+const TYPED: (&str, Kind) = ("list", Kind::List);
 
 pub(super) const TABLE: &[Function] = &[
-    fixed("chunklist", &[LIST, ("size", Kind::Number)], |_, args| {
+    fixed("chunklist", &[TYPED, ("size", Kind::Number)], |_, args| {
         let size = usize::try_from(integer(args, 1)?)
             .map_err(|_| Failure::Argument(1, "the size argument must be positive".to_owned()))?;
         let list = items(args, 0)?;
@@ -24,7 +26,7 @@ pub(super) const TABLE: &[Function] = &[
         ))
     }),
     variadic("coalesce", &[], ("vals", Kind::Nullable), |_, args| {
-        let of = unify(args.iter().map(Type::of));
+        let of = unify(args.iter().map(Type::of)).ok_or("all arguments must have the same type")?;
         let first = args.iter().find(|value| !value.is_null());
         let first = first.ok_or_else(|| Failure::from("no non-null arguments"))?;
         of.convert(first.clone()).map_err(Failure::Call)
@@ -42,6 +44,9 @@ pub(super) const TABLE: &[Function] = &[
         Ok(Value::List(kept.cloned().collect()))
     }),
     variadic("concat", &[], ("seqs", Kind::Any), |_, args| {
+        if args.is_empty() {
+            return Err("at least one argument is required".into());
+        }
         let mut all = Vec::new();
         for index in 0..args.len() {
             all.extend_from_slice(items(args, index)?);
@@ -58,7 +63,7 @@ pub(super) const TABLE: &[Function] = &[
             items(args, 0)?.iter().any(|item| equal(item, &args[1])),
         ))
     }),
-    fixed("distinct", &[LIST], |_, args| {
+    fixed("distinct", &[TYPED], |_, args| {
         let mut kept: Vec<Value> = Vec::new();
         for item in items(args, 0)? {
             if !kept.iter().any(|seen| equal(seen, item)) {

@@ -23,10 +23,10 @@ pub(super) const TABLE: &[Function] = &[
         &[("timestamp", Kind::Text), ("duration", Kind::Text)],
         |_, args| {
             let moment = Moment::parse(text(&args[0]))
-                .map_err(|reason| Failure::Argument(0, format!("not a valid RFC3339 timestamp: {reason}")))?;
+                .map_err(|reason| format!("not a valid RFC3339 timestamp: {reason}"))?;
             let duration: holdfast_shared::time::Duration = text(&args[1])
                 .parse()
-                .map_err(|error| Failure::Argument(1, format!("{error}")))?;
+                .map_err(|_| format!("time: invalid duration {:?}", text(&args[1])))?;
             let span =
                 Span::try_from(SignedDuration::from_nanos(duration.0)).map_err(|error| error.to_string())?;
             let clock = moment
@@ -75,14 +75,13 @@ impl Moment {
         })
     }
 
+    /// To the second.
     fn rfc3339(&self) -> String {
-        let clock = self.clock;
-        let clock = if clock.subsec_nanosecond() == 0 {
-            clock.strftime("%Y-%m-%dT%H:%M:%S").to_string()
-        } else {
-            clock.to_string()
-        };
-        format!("{clock}{}", self.offset(":", "Z"))
+        format!(
+            "{}{}",
+            self.clock.strftime("%Y-%m-%dT%H:%M:%S"),
+            self.offset(":", "Z")
+        )
     }
 
     /// `+01:00` with this separator, or `zero`.

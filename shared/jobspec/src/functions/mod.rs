@@ -63,11 +63,10 @@ enum Kind {
     Nullable,
     Number,
     Text,
-    Bool,
+    /// A list of elements of one type.
+    List,
     /// A list of texts.
     Texts,
-    /// A list of numbers.
-    Numbers,
 }
 
 /// One parameter: its name in messages, and what it takes.
@@ -217,9 +216,8 @@ impl Kind {
             Self::Any | Self::Nullable => Ok(value),
             Self::Number => to_number(value).map(Value::Number),
             Self::Text => Type::String.convert(value),
-            Self::Bool => Type::Bool.convert(value),
+            Self::List => Type::List(Box::new(Type::Any)).convert(value),
             Self::Texts => Type::List(Box::new(Type::String)).convert(value),
-            Self::Numbers => Type::List(Box::new(Type::Number)).convert(value),
         }
     }
 }

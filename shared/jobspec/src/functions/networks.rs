@@ -60,7 +60,10 @@ pub(super) const TABLE: &[Function] = &[
         },
     ),
     variadic("cidrsubnets", &[PREFIX], ("newbits", Kind::Number), |_, args| {
-        let network = Network::parse(text(&args[0]))?;
+        let network = Network::parse(text(&args[0])).map_err(|failure| match failure {
+            Failure::Call(reason) => Failure::Argument(0, reason),
+            other => other,
+        })?;
         let mut subnets = Vec::new();
         let mut next = network.bits;
         for index in 1..args.len() {

@@ -33,9 +33,8 @@ pub(super) const TABLE: &[Function] = &[
         |_, args| finite(number(&args[0]).as_f64().powf(number(&args[1]).as_f64())),
     ),
     fixed("signum", &[("num", Kind::Number)], |_, args| {
-        let value = number(&args[0]);
-        let zero = Number::Int(0);
-        Ok(Value::int(i64::from(value > zero) - i64::from(value < zero)))
+        let whole = number(&args[0]).as_i64().ok_or("value must be a whole number")?;
+        Ok(Value::int(whole.signum()))
     }),
     variadic("max", &[], ("numbers", Kind::Number), |_, args| {
         extreme(args, |a, b| a > b)

@@ -27,7 +27,7 @@ fn sets(args: &[Value]) -> Result<Vec<Vec<Value>>, Failure> {
     for index in 0..args.len() {
         types.extend(items(args, index)?.iter().map(Type::of));
     }
-    let of = unify(types.into_iter());
+    let of = unify(types.into_iter()).ok_or("all sets must have the same element type")?;
     let convert = |index: usize| {
         let items = items(args, index)?.iter().map(|item| of.convert(item.clone()));
         items

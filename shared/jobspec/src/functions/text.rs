@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::{Failure, Function, Kind, fixed, integer, text, variadic};
+use super::{Function, Kind, fixed, integer, text, variadic};
 use crate::number::Number;
 use crate::value::Value;
 
@@ -45,8 +45,8 @@ pub(super) const TABLE: &[Function] = &[
         "regex_replace",
         &[STR, ("pattern", Kind::Text), ("replace", Kind::Text)],
         |_, args| {
-            let regex = Regex::new(text(&args[1]))
-                .map_err(|error| Failure::Argument(1, format!("invalid regular expression: {error}")))?;
+            let regex =
+                Regex::new(text(&args[1])).map_err(|error| format!("error parsing regexp: {error}"))?;
             Ok(Value::text(regex.replace_all(text(&args[0]), text(&args[2]))))
         },
     ),

@@ -50,7 +50,7 @@ pub(super) fn tokenize(text: &str) -> Vec<Token> {
                 at += rest.find("*/").map_or(rest.len(), |end| end + 2);
                 continue;
             }
-            '"' => string(rest),
+            '"' => string(rest, 0),
             '<' if rest.starts_with("<<") && heredoc(rest).is_some() => {
                 heredoc(rest).unwrap_or((Kind::Other, 2))
             }
@@ -105,8 +105,11 @@ fn number(text: &str) -> usize {
     }
 }
 
+/// Strings inside strings inside strings: no real file gets near this.
+const DEEPEST: usize = 128;
+
 /// A quoted string; quotes inside `${…}` do not end it.
-fn string(text: &str) -> (Kind, usize) {
+fn string(text: &str, nesting: usize) -> (Kind, usize) {
     let bytes = text.as_bytes();
     let mut at = 1;
     let mut depth = 0_usize;
@@ -114,7 +117,7 @@ fn string(text: &str) -> (Kind, usize) {
         match byte {
             b'\\' => at += 1,
             b'"' if depth == 0 => return (Kind::String, at + 1),
-            b'"' => at += string(&text[at..]).1 - 1,
+            b'"' if nesting < DEEPEST => at += string(&text[at..], nesting + 1).1 - 1,
             b'\n' if depth == 0 => return (Kind::OpenString, at),
             b'$' | b'%' if depth == 0 && (text[at..].starts_with("$${") || text[at..].starts_with("%%{")) => {
                 at += 2
@@ -134,7 +137,8 @@ fn string(text: &str) -> (Kind, usize) {
 
 /// A heredoc with the line of its closing tag, without that line's break.
 fn heredoc(text: &str) -> Option<(Kind, usize)> {
-    let after = text[2..].strip_prefix('-').unwrap_or(&text[2..]);
+    let marker = &text[2..];
+    let after = marker.strip_prefix('-').unwrap_or(marker);
     let tag = &after[..run(after, |c| c.is_alphanumeric() || "_-".contains(c))];
     let rest = &after[tag.len()..];
     if tag.is_empty() || !(rest.starts_with('\n') || rest.starts_with("\r\n")) {

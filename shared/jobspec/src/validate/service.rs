@@ -74,7 +74,8 @@ pub(super) fn of_task(task: &Task, group: &TaskGroup) -> Errors {
         let is_new = known.insert((service.name.as_str(), service.port_label.as_str()));
         errors.push_if(!is_new, format!("service {:?} is duplicate", service.name));
         let is_number = service.port_label.parse::<i64>().is_ok();
-        if !service.port_label.is_empty() && !(service.address_mode == "driver" && is_number) {
+        let is_free = service.port_label.is_empty() || service.address_mode == "driver" && is_number;
+        if !is_free {
             users
                 .entry(&service.port_label)
                 .or_default()

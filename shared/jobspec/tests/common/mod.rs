@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 /// The folder of reference material, when it lies beside the checkout.
-pub fn shared() -> Option<PathBuf> {
+pub(crate) fn shared() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let root = std::env::var_os("HOLDFAST_SHARED").map_or(beside, PathBuf::from);
     root.join("jobspecs").is_dir().then_some(root)
 }
 
 /// A JSON file. What nests deeper than `serde_json` reads (one case does) is made shallower.
-pub fn read_json(path: &Path) -> Option<Value> {
+pub(crate) fn read_json(path: &Path) -> Option<Value> {
     let mut text = std::fs::read_to_string(path).ok()?;
     for bracket in ["[", "]"] {
         while text.contains(&bracket.repeat(64)) {
@@ -22,17 +22,8 @@ pub fn read_json(path: &Path) -> Option<Value> {
     serde_json::from_str(&text).ok()
 }
 
-/// Every file of the corpus, by its path in it.
-pub fn corpus(shared: &Path) -> Vec<String> {
-    let manifest = read_json(&shared.join("jobspecs/MANIFEST.json")).expect("a corpus has a manifest");
-    let files = manifest.as_array().expect("the manifest is a list").iter();
-    files
-        .map(|file| file["file"].as_str().expect("a file has a path").to_owned())
-        .collect()
-}
-
 /// Where two trees differ first: path, found, expected.
-pub fn difference(path: &str, found: &Value, expected: &Value) -> Option<String> {
+pub(crate) fn difference(path: &str, found: &Value, expected: &Value) -> Option<String> {
     match (found, expected) {
         (Value::Object(a), Value::Object(b)) => {
             let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();

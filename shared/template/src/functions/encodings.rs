@@ -6,7 +6,9 @@ use gotmpl::Value;
 use sha2::{Digest, Sha256};
 
 use super::{Outcome, Row, exactly, string, text_of};
+use crate::digests;
 use crate::json::{self, Style};
+use crate::yaml::{self, Quoting};
 
 pub(super) const TABLE: &[Row] = &[
     exactly("parseJSON", 1, |_, args| match text_of(&args[0])? {
@@ -58,6 +60,19 @@ pub(super) const TABLE: &[Row] = &[
     }),
     exactly("base64URLDecode", 1, |_, args| {
         decode(&URL_SAFE, text_of(&args[0])?)
+    }),
+    exactly("parseYAML", 1, |_, args| {
+        yaml::parse(text_of(&args[0])?)
+            .map(json::from_yaml)
+            .map_err(|error| error.to_string())
+    }),
+    exactly("toYAML", 1, |_, args| {
+        let printed = yaml::print(&json::to_yaml(&args[0])?, Quoting::Sparing);
+        Ok(string(printed.trim_end_matches('\n')))
+    }),
+    exactly("toTOML", 1, |_, args| super::toml::print(&args[0]).map(string)),
+    exactly("md5sum", 1, |_, args| {
+        Ok(string(hex(&digests::md5(text_of(&args[0])?.as_bytes()))))
     }),
     exactly("sha256Hex", 1, |_, args| {
         Ok(string(hex(&Sha256::digest(text_of(&args[0])?))))

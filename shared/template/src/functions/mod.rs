@@ -11,8 +11,11 @@ mod encodings;
 mod environment;
 mod numbers;
 mod refused;
+mod scratch;
 pub(crate) mod services;
+mod sprig;
 mod text;
+mod toml;
 pub(crate) mod variables;
 
 /// What a function answers; an error is one sentence without the function's name.
@@ -49,10 +52,15 @@ const TABLES: &[&[Row]] = &[
     encodings::TABLE,
     environment::TABLE,
     numbers::TABLE,
+    scratch::TABLE,
     services::TABLE,
+    sprig::TABLE,
     text::TABLE,
     variables::TABLE,
 ];
+
+/// Follows fields from a value; every field access is rewritten to it. No template can call it by this name.
+pub(crate) const FIELD: &str = "\0field";
 
 /// All functions, bound to one execution.
 pub(crate) fn library(run: &Arc<Run>) -> FuncMap {

@@ -46,8 +46,8 @@ pub(super) const TABLE: &[Row] = &[
     }),
     exactly("indent", 2, |_, args| {
         let spaces = integer_of(&args[0])?;
-        let spaces =
-            usize::try_from(spaces).map_err(|_| "indent value must be a positive integer".to_owned())?;
+        let spaces = usize::try_from(spaces).ok().filter(|spaces| *spaces <= 1_000);
+        let spaces = spaces.ok_or("indent value must be a positive integer")?;
         Ok(string(indent(spaces, text_of(&args[1])?)))
     }),
 ];

@@ -4,11 +4,16 @@ use std::sync::Arc;
 
 use gotmpl::Value;
 
-use super::{Row, between, exactly, map, string, text_of};
+use super::{ANY, FIELD, Outcome, Row, between, exactly, map, string, text_of};
 use crate::data::{Variable, Want};
 use crate::render::{Answer, Run};
 
 pub(super) const TABLE: &[Row] = &[
+    between(FIELD, 2, ANY, |run, args| {
+        args[1..]
+            .iter()
+            .try_fold(args[0].clone(), |value, name| field(run, &value, text_of(name)?))
+    }),
     exactly("nomadVar", 1, |run, args| {
         Ok(match run.ask(Want::Variable(path(&args[0])?)) {
             Answer::Value(items) => items,
@@ -24,6 +29,38 @@ pub(super) const TABLE: &[Row] = &[
     between("nomadVarList", 0, 1, list),
     between("nomadVarListSafe", 0, 1, list),
 ];
+
+/// A field of a value. A missing item of a variable is empty, and variables have methods.
+fn field(run: &Run, value: &Value, name: &str) -> Outcome {
+    let map = match value {
+        Value::Map(map) => map,
+        Value::Nil => return Ok(Value::Nil),
+        other => {
+            return Err(format!(
+                "can't evaluate field {name} in type {}",
+                other.type_name()
+            ));
+        }
+    };
+    if let Some(found) = map.get(name) {
+        return Ok(found.clone());
+    }
+    let is_variable = run.is_variable(map);
+    let list = |items: &mut dyn Iterator<Item = Value>| Ok(Value::List(items.collect()));
+    match name {
+        "Keys" if is_variable => list(&mut map.keys().map(|key| Value::String(key.clone()))),
+        "Values" if is_variable => list(&mut map.values().cloned()),
+        "Tuples" if is_variable => {
+            let tuple = |(key, value): (&Arc<str>, &Value)| {
+                super::map([("K", Value::String(key.clone())), ("V", value.clone())])
+            };
+            list(&mut map.iter().map(tuple))
+        }
+        _ if run.error_on_missing_key => Err(format!("map has no entry for key {name:?}")),
+        _ if is_variable => Ok(string("")),
+        _ => Ok(Value::Nil),
+    }
+}
 
 fn list(run: &Run, args: &[Value]) -> Result<Value, String> {
     let prefix = args.first().map(path).transpose()?.unwrap_or_default();

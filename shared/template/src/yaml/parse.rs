@@ -21,7 +21,11 @@ pub struct YamlError {
 /// The first line that is no YAML, or uses what is not supported.
 pub fn parse(text: &str) -> Result<Value, YamlError> {
     let lines = text.lines().map(str::to_owned).collect();
-    let mut parser = Parser { lines, at: 0 };
+    let mut parser = Parser {
+        lines,
+        at: 0,
+        depth: 0,
+    };
     parser.skip_blank();
     if parser.line().is_some_and(|line| line.trim_end() == "---") {
         parser.at += 1;
@@ -39,7 +43,11 @@ type Parsed<T> = Result<T, YamlError>;
 struct Parser {
     lines: Vec<String>,
     at: usize,
+    depth: usize,
 }
+
+/// What nests deeper is refused, lest it exhaust the stack.
+const DEEPEST: usize = 100;
 
 fn indent_of(line: &str) -> usize {
     line.len() - line.trim_start_matches(' ').len()
@@ -82,6 +90,16 @@ impl Parser {
     }
 
     fn node(&mut self, least: usize) -> Parsed<Value> {
+        if self.depth >= DEEPEST {
+            return Err(self.error("collections are nested too deeply"));
+        }
+        self.depth += 1;
+        let value = self.node_inside(least);
+        self.depth -= 1;
+        value
+    }
+
+    fn node_inside(&mut self, least: usize) -> Parsed<Value> {
         let Some((indent, text)) = self.upcoming(least) else {
             return Ok(Value::Null);
         };
@@ -151,7 +169,7 @@ impl Parser {
             Some(open @ ('[' | '{' | '"' | '\'')) => {
                 let (first, mut text) = (self.at, text.to_owned());
                 loop {
-                    let mut flow = Flow { text: &text, at: 0 };
+                    let mut flow = Flow::new(&text);
                     let value = flow.value();
                     if let Ok(value) = value
                         && is_blank(&text[flow.at..])
@@ -258,7 +276,7 @@ fn key_end(text: &str) -> Option<usize> {
     let quoted = text.chars().next().filter(|c| matches!(c, '"' | '\''));
     let from = match quoted {
         Some(_) => {
-            let mut flow = Flow { text, at: 0 };
+            let mut flow = Flow::new(text);
             flow.value().ok()?;
             flow.at
         }
@@ -270,13 +288,17 @@ fn key_end(text: &str) -> Option<usize> {
         .find(": ")
         .or_else(|| rest.ends_with(':').then(|| rest.len() - 1))?;
     let before = &rest[..end];
-    let is_key = quoted.map_or(!before.contains(" #"), |_| before.trim().is_empty());
+    let is_key = if quoted.is_some() {
+        before.trim().is_empty()
+    } else {
+        !before.contains(" #")
+    };
     is_key.then_some(from + end)
 }
 
 fn scalar(text: &str) -> Result<Value, String> {
     if text.starts_with(['"', '\'']) {
-        (Flow { text, at: 0 }).value()
+        Flow::new(text).value()
     } else {
         Ok(Value::String(text.to_owned()))
     }
@@ -286,6 +308,17 @@ fn scalar(text: &str) -> Result<Value, String> {
 struct Flow<'t> {
     text: &'t str,
     at: usize,
+    depth: usize,
+}
+
+impl<'t> Flow<'t> {
+    fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+        }
+    }
 }
 
 impl Flow<'_> {
@@ -310,8 +343,13 @@ impl Flow<'_> {
 
     fn value(&mut self) -> Result<Value, String> {
         match self.peek() {
-            Some('[') => self.list(),
-            Some('{') => self.map(),
+            Some('[' | '{') if self.depth >= DEEPEST => Err("collections are nested too deeply".to_owned()),
+            Some(open @ ('[' | '{')) => {
+                self.depth += 1;
+                let value = if open == '[' { self.list() } else { self.map() };
+                self.depth -= 1;
+                value
+            }
             Some('"') => self.double_quoted().map(Value::String),
             Some('\'') => self.single_quoted().map(Value::String),
             _ => {

@@ -100,11 +100,7 @@ fn literal(lines: &str, indent: usize, out: &mut String) {
         _ => "|+",
     });
     let pad = " ".repeat(indent.max(2));
-    let last = if lines.ends_with('\n') {
-        &lines[..lines.len() - 1]
-    } else {
-        lines
-    };
+    let last = lines.strip_suffix('\n').unwrap_or(lines);
     for line in last.split('\n') {
         out.push('\n');
         if !line.is_empty() {

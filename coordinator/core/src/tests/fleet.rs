@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_coordinator_core::{
-    Command, Coordinator, Effect, Input, Options, Refusal, RequestId, Response, State,
-};
+use crate::{Command, Coordinator, Effect, Input, Options, Refusal, RequestId, Response, State};
 use holdfast_shared::id::{AllocId, JobKey, NodeId};
 use holdfast_shared::model::TaskRunState;
 use holdfast_shared::model::{
@@ -12,32 +10,45 @@ use holdfast_shared::model::{
 };
 use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::{
-    AllocReport, Assigned, FromAgent, Held, Presence, Register, Report, TaskReport, ToAgent,
+    AllocReport, Assigned, Assignments, Catalog, FromAgent, Held, Presence, Register, Report, TaskReport,
+    ToAgent,
 };
 
 /// An agent that runs what it is told to, at once and without fail.
 #[derive(Debug, Default)]
-pub struct Agent {
-    pub session: u64,
-    pub online: bool,
-    pub held: Held,
-    pub allocs: BTreeMap<AllocId, (Assigned, ClientStatus)>,
-    pub acked: u64,
-    pub specs: BTreeSet<(String, u64)>,
-    seq: u64,
+pub(super) struct Agent {
+    pub(super) session: u64,
+    pub(super) online: bool,
+    pub(super) held: Held,
+    pub(super) allocs: BTreeMap<AllocId, (Assigned, ClientStatus)>,
+    pub(super) acked: u64,
+    pub(super) specs: BTreeSet<(String, u64)>,
+    /// Job versions whose tasks fail at once.
+    pub(super) broken: BTreeSet<u64>,
+    /// Whether what it is told takes forever to start.
+    pub(super) stuck: bool,
+    /// Whether it says nothing about its allocations.
+    pub(super) mute: bool,
+    /// Whether messages to it get lost.
+    pub(super) deaf: bool,
+    /// Newest catalog it was sent.
+    pub(super) catalog: Option<Catalog>,
+    /// Assignment messages it was sent.
+    pub(super) told: Vec<Assignments>,
+    pub(super) seq: u64,
 }
 
-pub struct Fleet {
-    pub core: Coordinator,
-    pub now: Timestamp,
-    pub agents: BTreeMap<NodeId, Agent>,
-    pub replies: BTreeMap<RequestId, Result<Response, Refusal>>,
+pub(super) struct Fleet {
+    pub(super) core: Coordinator,
+    pub(super) now: Timestamp,
+    pub(super) agents: BTreeMap<NodeId, Agent>,
+    pub(super) replies: BTreeMap<RequestId, Result<Response, Refusal>>,
     requests: u64,
 }
 
-pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-pub fn fingerprint(name: &str) -> Fingerprint {
+pub(super) fn fingerprint(name: &str) -> Fingerprint {
     let driver = DriverState {
         detected: true,
         healthy: true,
@@ -65,14 +76,23 @@ pub fn fingerprint(name: &str) -> Fingerprint {
     }
 }
 
-pub fn job(json: serde_json::Value) -> Job {
+/// Health without a wait: as soon as it is decided.
+fn healthy(alloc: &Assigned, status: ClientStatus) -> Option<bool> {
+    match status {
+        ClientStatus::Running => alloc.watch_health.then_some(true),
+        ClientStatus::Failed => alloc.watch_health.then_some(false),
+        _ => None,
+    }
+}
+
+pub(super) fn job(json: serde_json::Value) -> Job {
     let mut job: Job = serde_json::from_value(json).unwrap();
     job.canonicalize();
     job
 }
 
 impl Fleet {
-    pub fn new(nodes: u32) -> Self {
+    pub(super) fn new(nodes: u32) -> Self {
         let mut core = Coordinator::new(Options::default(), State::default(), 7);
         let now = Timestamp::from_secs(1_000_000);
         core.start(now);
@@ -92,8 +112,21 @@ impl Fleet {
         fleet
     }
 
+    /// A node that was not there before.
+    pub(super) fn join(&mut self, id: NodeId) {
+        self.agents.insert(id, Agent::default());
+        self.connect(id);
+        self.settle();
+    }
+
     /// A new session of a node's agent: registers, and reports everything.
-    pub fn connect(&mut self, id: NodeId) {
+    pub(super) fn connect(&mut self, id: NodeId) {
+        self.register(id);
+        self.report_all(id);
+    }
+
+    /// A new session of a node's agent begins.
+    pub(super) fn register(&mut self, id: NodeId) {
         let agent = self.agents.get_mut(&id).unwrap();
         agent.session += 1;
         agent.online = true;
@@ -114,11 +147,10 @@ impl Fleet {
                 fingerprint,
             }),
         ));
-        self.report_all(id);
     }
 
     /// The uplink breaks; the broker publishes the last will at once.
-    pub fn disconnect(&mut self, id: NodeId) {
+    pub(super) fn disconnect(&mut self, id: NodeId) {
         let agent = self.agents.get_mut(&id).unwrap();
         agent.online = false;
         let session = agent.session;
@@ -131,15 +163,23 @@ impl Fleet {
         ));
     }
 
-    pub fn report_all(&mut self, id: NodeId) {
+    /// The coordinator starts anew with this state.
+    pub(super) fn restart(&mut self, state: State) {
+        self.core = Coordinator::new(Options::default(), state, 8);
+        let effects = self.core.start(self.now);
+        self.execute(effects);
+        self.settle();
+    }
+
+    pub(super) fn report_all(&mut self, id: NodeId) {
         let agent = self.agents.get_mut(&id).unwrap();
         let all: Vec<AllocId> = agent.allocs.keys().copied().collect();
         self.report(id, true, &all);
     }
 
-    pub fn report(&mut self, id: NodeId, full: bool, allocs: &[AllocId]) {
+    pub(super) fn report(&mut self, id: NodeId, full: bool, allocs: &[AllocId]) {
         let agent = self.agents.get_mut(&id).unwrap();
-        if !agent.online {
+        if !agent.online || agent.mute {
             return;
         }
         agent.seq += 1;
@@ -150,7 +190,7 @@ impl Fleet {
                 id: alloc.id,
                 client: *status,
                 description: String::new(),
-                healthy: alloc.watch_health.then_some(*status == ClientStatus::Running),
+                healthy: healthy(alloc, *status),
                 address: String::new(),
                 tasks: vec![TaskReport {
                     name: "main".into(),
@@ -179,22 +219,28 @@ impl Fleet {
     }
 
     /// What a task did by itself.
-    pub fn becomes(&mut self, id: AllocId, status: ClientStatus) {
+    pub(super) fn becomes(&mut self, id: AllocId, status: ClientStatus) {
         let node = self.core.state().allocs[&id].node;
         self.agents.get_mut(&node).unwrap().allocs.get_mut(&id).unwrap().1 = status;
         self.report(node, false, &[id]);
         self.settle();
     }
 
-    pub fn command(&mut self, command: Command) -> Result<Response, Refusal> {
-        self.requests += 1;
-        let request = RequestId(self.requests);
-        self.input(Input::Command(request, command));
+    pub(super) fn command(&mut self, command: Command) -> Result<Response, Refusal> {
+        let request = self.submit(command);
         self.settle();
         self.replies.remove(&request).expect("every command is answered")
     }
 
-    pub fn run(&mut self, job: &Job) -> Response {
+    /// A command, without waiting for what follows from it.
+    pub(super) fn submit(&mut self, command: Command) -> RequestId {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.input(Input::Command(request, command));
+        request
+    }
+
+    pub(super) fn run(&mut self, job: &Job) -> Response {
         let command = Command::RegisterJob {
             job: Box::new(job.clone()),
             check_index: None,
@@ -204,13 +250,13 @@ impl Fleet {
         self.command(command).unwrap()
     }
 
-    pub fn input(&mut self, input: Input) {
+    pub(super) fn input(&mut self, input: Input) {
         let effects = self.core.handle(self.now, input);
         self.execute(effects);
     }
 
     /// Runs everything that is due now.
-    pub fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         for _ in 0..1000 {
             if self.core.poll_timeout().is_none_or(|at| at > self.now) {
                 return;
@@ -221,7 +267,7 @@ impl Fleet {
     }
 
     /// Lets time pass, with heartbeats of everybody who is online.
-    pub fn advance(&mut self, by: Duration) {
+    pub(super) fn advance(&mut self, by: Duration) {
         let end = self.now + by;
         while self.now < end {
             self.now = (self.now + Duration::from_secs(1)).min(end);
@@ -258,7 +304,11 @@ impl Fleet {
     }
 
     fn deliver(&mut self, node: NodeId, message: ToAgent) {
-        let Some(agent) = self.agents.get_mut(&node).filter(|agent| agent.online) else {
+        let Some(agent) = self
+            .agents
+            .get_mut(&node)
+            .filter(|agent| agent.online && !agent.deaf)
+        else {
             return;
         };
         match message {
@@ -267,6 +317,7 @@ impl Fleet {
                     epoch: set.epoch,
                     generation: set.generation,
                 };
+                agent.told.push(set.clone());
                 if newer <= agent.held {
                     return;
                 }
@@ -288,7 +339,10 @@ impl Fleet {
                     let known = agent.allocs.get(&id).map(|(_, status)| *status);
                     let status = match (alloc.run, known) {
                         (_, Some(status)) if status.is_terminal() => status,
-                        (true, _) => ClientStatus::Running,
+                        (true, _) if agent.broken.contains(&alloc.job_version) => ClientStatus::Failed,
+                        (true, None) if agent.stuck => ClientStatus::Pending,
+                        (true, Some(status)) => status,
+                        (true, None) => ClientStatus::Running,
                         (false, _) => ClientStatus::Complete,
                     };
                     agent.allocs.insert(id, (alloc, status));
@@ -301,12 +355,12 @@ impl Fleet {
             }
             ToAgent::Ack { seq, .. } => agent.acked = seq,
             ToAgent::ReportAll => self.report_all(node),
-            ToAgent::Catalog(_) => {}
+            ToAgent::Catalog(catalog) => agent.catalog = Some(catalog),
         }
     }
 
     /// The allocations of a job, ordered by age: (name, node, desired/client, version).
-    pub fn allocs(&self, job: &str) -> Vec<String> {
+    pub(super) fn allocs(&self, job: &str) -> Vec<String> {
         let key = JobKey::new("default", job);
         let mut allocs: Vec<&std::sync::Arc<Allocation>> = self.core.state().allocs_of_job(&key).collect();
         allocs.sort_by_key(|alloc| (alloc.create_index, alloc.name.clone()));
@@ -321,7 +375,7 @@ impl Fleet {
             .collect()
     }
 
-    pub fn alloc(&self, job: &str, find: impl Fn(&Allocation) -> bool) -> Allocation {
+    pub(super) fn alloc(&self, job: &str, find: impl Fn(&Allocation) -> bool) -> Allocation {
         let key = JobKey::new("default", job);
         let mut found = self.core.state().allocs_of_job(&key).filter(|alloc| find(alloc));
         (**found.next().expect("there is one")).clone()

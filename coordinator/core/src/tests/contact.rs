@@ -1,0 +1,337 @@
+//! Nodes that go out of contact and come back, coordinators that restart, and states that are too old.
+
+use holdfast_shared::id::{AllocId, NodeId};
+use holdfast_shared::model::{ClientStatus, DesiredStatus, NodeStatus};
+use holdfast_shared::time::Duration;
+use holdfast_shared::wire::Presence;
+use serde_json::{Value, json};
+
+use super::fleet::{Fleet, job};
+use super::life::web;
+use crate::{Command, Input};
+
+const LOST_AFTER: i64 = 3_600_000_000_000;
+
+fn edge(policy: &str, value: Value) -> Value {
+    let mut edge = json!({ "ID": "edge", "Type": "service", "TaskGroups": [{ "Name": "web", "Count": 1,
+        "Services": [{ "Name": "edge-web", "Provider": "nomad", "PortLabel": "http" }],
+        "Networks": [{ "DynamicPorts": [{ "Label": "http" }] }],
+        "Tasks": [{ "Name": "main", "Driver": "docker" }] }] });
+    edge["TaskGroups"][0][policy] = value;
+    edge
+}
+
+fn settled(job_json: Value) -> Fleet {
+    let mut fleet = Fleet::new(3);
+    fleet.run(&job(job_json));
+    fleet.advance(Duration::from_secs(20));
+    fleet
+}
+
+#[test]
+fn a_disconnected_original_is_replaced_after_its_delay_and_wins_when_it_is_back() {
+    let mut fleet = settled(edge("Disconnect", json!({ "LostAfter": LOST_AFTER })));
+    let original = fleet.alloc("edge", |_| true);
+    assert_eq!(fleet.core.state().service("default", "edge-web").count(), 1);
+
+    fleet.disconnect(original.node);
+    fleet.settle();
+    assert_eq!(
+        fleet.core.state().nodes[&original.node].status,
+        NodeStatus::Disconnected
+    );
+    assert_eq!(fleet.alloc("edge", |_| true).client, ClientStatus::Unknown);
+    fleet.advance(Duration::from_secs(29));
+    assert_eq!(
+        fleet.allocs("edge").len(),
+        1,
+        "the reschedule delay of 30 s is not over"
+    );
+    fleet.advance(Duration::from_secs(2));
+    let replacement = fleet.alloc("edge", |it| it.id != original.id);
+    assert_eq!(
+        (replacement.client, replacement.previous),
+        (ClientStatus::Running, Some(original.id))
+    );
+    assert_eq!(
+        fleet.core.state().service("default", "edge-web").count(),
+        2,
+        "both are listed meanwhile"
+    );
+
+    fleet.connect(original.node);
+    fleet.advance(Duration::from_secs(1));
+    assert_eq!(fleet.core.state().nodes[&original.node].status, NodeStatus::Ready);
+    let first = fleet.alloc("edge", |it| it.id == original.id);
+    let second = fleet.alloc("edge", |it| it.id != original.id);
+    assert_eq!(
+        (first.desired, first.client),
+        (DesiredStatus::Run, ClientStatus::Running)
+    );
+    assert_eq!(
+        (second.desired, second.client),
+        (DesiredStatus::Stop, ClientStatus::Complete)
+    );
+    assert_eq!(
+        second.desired_description,
+        "alloc not needed due to disconnected client reconnect"
+    );
+    let services: Vec<_> = fleet.core.state().service("default", "edge-web").collect();
+    assert!(services.len() == 1 && services[0].alloc == original.id);
+}
+
+#[test]
+fn the_older_field_of_edge_jobs_brings_the_replacement_at_once() {
+    let mut fleet = settled(edge("MaxClientDisconnect", json!(LOST_AFTER)));
+    let original = fleet.alloc("edge", |_| true);
+    fleet.disconnect(original.node);
+    fleet.settle();
+    let replacement = fleet.alloc("edge", |it| it.id != original.id);
+    assert_eq!(
+        (replacement.client, replacement.name),
+        (ClientStatus::Running, original.name.clone())
+    );
+    assert_eq!(
+        fleet.alloc("edge", |it| it.id == original.id).client,
+        ClientStatus::Unknown
+    );
+}
+
+#[test]
+fn without_a_disconnect_block_the_node_is_down_and_what_it_ran_is_lost_and_ends_on_return() {
+    let mut fleet = settled(web(1));
+    let original = fleet.alloc("web", |_| true);
+    fleet.disconnect(original.node);
+    fleet.settle();
+    assert_eq!(fleet.core.state().nodes[&original.node].status, NodeStatus::Down);
+    let lost = fleet.alloc("web", |it| it.id == original.id);
+    assert_eq!(
+        (lost.desired, lost.client),
+        (DesiredStatus::Stop, ClientStatus::Lost)
+    );
+    assert_eq!(
+        fleet.alloc("web", |it| it.id != original.id).client,
+        ClientStatus::Running
+    );
+    fleet.connect(original.node);
+    fleet.advance(Duration::from_secs(1));
+    assert_eq!(
+        fleet.alloc("web", |it| it.id == original.id).client,
+        ClientStatus::Complete
+    );
+    assert_eq!(fleet.core.state().nodes[&original.node].status, NodeStatus::Ready);
+}
+
+#[test]
+fn silence_alone_makes_a_node_gone_after_one_window() {
+    let mut fleet = settled(web(1));
+    let node = fleet.alloc("web", |_| true).node;
+    fleet.agents.get_mut(&node).unwrap().online = false;
+    fleet.advance(Duration::from_secs(9));
+    assert_eq!(fleet.core.state().nodes[&node].status, NodeStatus::Ready);
+    fleet.advance(Duration::from_secs(12));
+    assert_eq!(
+        fleet.core.state().nodes[&node].status,
+        NodeStatus::Down,
+        "1.5 x 10 s and 5 s of grace are over"
+    );
+    assert!(
+        fleet.core.state().nodes[&node]
+            .events
+            .iter()
+            .any(|it| it.message == "Node heartbeat missed")
+    );
+}
+
+#[test]
+fn the_will_of_an_older_session_says_nothing() {
+    let mut fleet = settled(web(1));
+    let node = fleet.alloc("web", |_| true).node;
+    fleet.connect(node);
+    fleet.input(Input::Presence(
+        node,
+        Presence {
+            session: 1,
+            online: false,
+        },
+    ));
+    assert_eq!(fleet.core.state().nodes[&node].status, NodeStatus::Ready);
+}
+
+#[test]
+fn nothing_is_decided_before_the_returning_node_has_reported() {
+    let mut fleet = settled(edge("MaxClientDisconnect", json!(LOST_AFTER)));
+    let original = fleet.alloc("edge", |_| true);
+    fleet.disconnect(original.node);
+    fleet.settle();
+    // It registers, and then is silent about what it runs.
+    fleet.agents.get_mut(&original.node).unwrap().mute = true;
+    fleet.register(original.node);
+    fleet.advance(Duration::from_secs(25));
+    assert_eq!(
+        fleet.core.state().nodes[&original.node].status,
+        NodeStatus::Initializing
+    );
+    assert!(
+        fleet.allocs("edge").iter().all(|it| it.contains("run/")),
+        "{:?}",
+        fleet.allocs("edge")
+    );
+    fleet.advance(Duration::from_secs(10));
+    assert_eq!(fleet.core.state().nodes[&original.node].status, NodeStatus::Ready);
+    let running = fleet.alloc("edge", |it| it.id != original.id);
+    assert_eq!(
+        (running.desired, running.client),
+        (DesiredStatus::Run, ClientStatus::Running)
+    );
+    assert_eq!(
+        fleet.alloc("edge", |it| it.id == original.id).desired,
+        DesiredStatus::Stop
+    );
+}
+
+#[test]
+fn an_original_of_an_older_version_ends_whatever_the_strategy() {
+    let policy = json!({ "LostAfter": LOST_AFTER, "Reconcile": "keep_original", "ReplaceAfter": 0 });
+    let mut wanted = edge("Disconnect", policy);
+    let mut fleet = settled(wanted.clone());
+    let original = fleet.alloc("edge", |_| true);
+    fleet.disconnect(original.node);
+    fleet.settle();
+    wanted["TaskGroups"][0]["Tasks"][0]["Env"] = json!({ "VERSION": "1" });
+    fleet.run(&job(wanted));
+    fleet.advance(Duration::from_secs(5));
+    let live = |fleet: &Fleet| -> Vec<String> {
+        fleet
+            .allocs("edge")
+            .into_iter()
+            .filter(|it| it.contains("run/running"))
+            .collect()
+    };
+    assert!(
+        live(&fleet).len() == 1 && live(&fleet)[0].ends_with("v1"),
+        "{:?}",
+        fleet.allocs("edge")
+    );
+    fleet.connect(original.node);
+    fleet.advance(Duration::from_secs(5));
+    assert!(
+        live(&fleet).len() == 1 && live(&fleet)[0].ends_with("v1"),
+        "{:?}",
+        fleet.allocs("edge")
+    );
+    assert_eq!(
+        fleet.alloc("edge", |it| it.id == original.id).client,
+        ClientStatus::Complete
+    );
+}
+
+#[test]
+fn a_restarted_coordinator_gives_every_node_a_full_window_and_changes_nothing() {
+    let mut fleet = settled(web(3));
+    let before = fleet.allocs("web");
+    let state = fleet.core.state().clone();
+    fleet.now = fleet.now + Duration::from_secs(3600);
+    fleet.restart(state);
+    let told: usize = fleet.agents.values().map(|agent| agent.told.len()).sum();
+    fleet.advance(Duration::from_secs(60));
+    assert_eq!(fleet.allocs("web"), before);
+    assert!(
+        fleet
+            .core
+            .state()
+            .nodes
+            .values()
+            .all(|node| node.status == NodeStatus::Ready)
+    );
+    assert_eq!(
+        fleet.agents.values().map(|agent| agent.told.len()).sum::<usize>(),
+        told,
+        "nothing had to be said"
+    );
+}
+
+#[test]
+fn a_state_from_a_backup_stops_nothing_until_an_operator_adopts_it() {
+    let mut fleet = settled(web(1));
+    let backup = fleet.core.state().clone();
+    let mut more = web(1);
+    more["ID"] = json!("more");
+    more["TaskGroups"][0]["Count"] = json!(6);
+    fleet.run(&job(more));
+    let running = |fleet: &Fleet| -> usize {
+        let allocs = fleet.agents.values().flat_map(|agent| agent.allocs.values());
+        allocs
+            .filter(|(_, status)| *status == ClientStatus::Running)
+            .count()
+    };
+    assert_eq!(running(&fleet), 7);
+    fleet.restart(backup);
+    for node in [1, 2, 3].map(NodeId) {
+        fleet.connect(node);
+    }
+    fleet.advance(Duration::from_secs(120));
+    assert_eq!(running(&fleet), 7, "the older state has no say");
+    let warned = fleet.core.state().nodes.values().any(|node| {
+        node.events.iter().any(|it| {
+            it.message
+                .starts_with("coordinator state is older than the node's")
+        })
+    });
+    assert!(warned);
+    fleet.command(Command::AdoptState).unwrap();
+    for node in [1, 2, 3].map(NodeId) {
+        fleet.connect(node);
+    }
+    fleet.advance(Duration::from_secs(30));
+    assert_eq!(
+        running(&fleet),
+        1,
+        "what the adopted state does not know has ended"
+    );
+}
+
+#[test]
+fn allocations_that_nobody_knows_are_told_to_end_by_name() {
+    let mut fleet = settled(web(1));
+    let node = fleet.alloc("web", |_| true).node;
+    let known = fleet.alloc("web", |_| true).id;
+    let agent = fleet.agents.get_mut(&node).unwrap();
+    let (mut stray, status) = agent.allocs[&known].clone();
+    stray.id = AllocId(99);
+    agent.allocs.insert(AllocId(99), (stray, status));
+    fleet.report_all(node);
+    let agent = &fleet.agents[&node];
+    assert_eq!(agent.allocs.keys().collect::<Vec<_>>(), [&known]);
+    assert_eq!(agent.told.last().unwrap().stop, [AllocId(99)]);
+}
+
+#[test]
+fn an_agent_that_lost_a_message_is_sent_what_it_missed() {
+    let mut fleet = settled(web(1));
+    let node = fleet.alloc("web", |_| true).node;
+    fleet.agents.get_mut(&node).unwrap().deaf = true;
+    let mut more = web(1);
+    more["ID"] = json!("more");
+    more["Constraints"] =
+        json!([{ "LTarget": "${node.unique.id}", "RTarget": node.to_string(), "Operand": "=" }]);
+    fleet.run(&job(more));
+    assert_eq!(fleet.alloc("more", |_| true).client, ClientStatus::Pending);
+    fleet.agents.get_mut(&node).unwrap().deaf = false;
+    fleet.advance(Duration::from_secs(11));
+    assert_eq!(fleet.alloc("more", |_| true).client, ClientStatus::Running);
+    let told = fleet.agents[&node].told.last().unwrap();
+    assert!(
+        told.base.is_some() && told.allocs.len() == 1 && told.jobs.len() == 1,
+        "only what it missed"
+    );
+}
+
+#[test]
+fn every_report_is_acknowledged_when_it_is_durable() {
+    let mut fleet = settled(web(1));
+    let node = fleet.alloc("web", |_| true).node;
+    fleet.report_all(node);
+    let agent = &fleet.agents[&node];
+    assert_eq!(agent.acked, agent.seq);
+}

@@ -1,0 +1,7 @@
+//! Whole stories, told to the core through its front door only.
+
+mod contact;
+mod fleet;
+mod life;
+mod properties;
+mod rollout;

@@ -1,0 +1,304 @@
+//! Properties that hold whatever happens: random histories of jobs and nodes, looked at after every step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use holdfast_shared::id::{AllocId, EvalId, JobKey, NodeId};
+use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, EvalStatus, Job, NodeStatus};
+use holdfast_shared::time::{Duration, Timestamp};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::fleet::{Fleet, job};
+use crate::reconciler::{Change, Changes, NodeView, ReconcileInput, reconcile};
+use crate::scheduler::rank::Usage;
+use crate::{Command, State};
+
+/// Something that happens to a region.
+#[derive(Debug, Clone)]
+enum Event {
+    Run { count: u8, version: u8 },
+    Stop,
+    Disconnect(u8),
+    Connect(u8),
+    Fail(u8),
+    Wait(u16),
+    Restart,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => (0..5u8, 0..3u8).prop_map(|(count, version)| Event::Run { count, version }),
+        1 => Just(Event::Stop),
+        4 => (1..5u8).prop_map(Event::Disconnect),
+        4 => (1..5u8).prop_map(Event::Connect),
+        2 => any::<u8>().prop_map(Event::Fail),
+        5 => (1..200u16).prop_map(Event::Wait),
+        1 => Just(Event::Restart),
+    ]
+}
+
+fn edge(count: u8, version: u8, policy: &serde_json::Value) -> Job {
+    job(
+        json!({ "ID": "edge", "Type": "service", "TaskGroups": [{ "Name": "web", "Count": count,
+        "Disconnect": policy, "Update": { "MaxParallel": 2 },
+        "Networks": [{ "ReservedPorts": [{ "Label": "fixed", "Value": 8080 }], "DynamicPorts": [{ "Label": "http" }] }],
+        "Tasks": [{ "Name": "main", "Driver": "docker", "Env": { "V": version.to_string() } }] }] }),
+    )
+}
+
+fn policy() -> impl Strategy<Value = serde_json::Value> {
+    let strategy = prop_oneof![
+        Just("best_score"),
+        Just("keep_original"),
+        Just("keep_replacement"),
+        Just("longest_running")
+    ];
+    (
+        strategy,
+        prop_oneof![Just(0i64), Just(120), Just(3600)],
+        any::<bool>(),
+    )
+        .prop_map(|(strategy, lost_after, at_once)| {
+            let mut block = json!({ "LostAfter": lost_after * 1_000_000_000, "Reconcile": strategy });
+            if at_once {
+                block["ReplaceAfter"] = json!(0);
+            }
+            block
+        })
+}
+
+fn happen(fleet: &mut Fleet, event: &Event, policy: &serde_json::Value) {
+    match event {
+        Event::Run { count, version } => {
+            fleet.run(&edge(*count, *version, policy));
+        }
+        Event::Stop => {
+            let key = JobKey::new("default", "edge");
+            let _ = fleet.command(Command::DeregisterJob {
+                key,
+                purge: false,
+                no_shutdown_delay: false,
+            });
+        }
+        Event::Disconnect(node) if fleet.agents[&NodeId(u128::from(*node))].online => {
+            fleet.disconnect(NodeId(u128::from(*node)));
+        }
+        Event::Connect(node) if !fleet.agents[&NodeId(u128::from(*node))].online => {
+            fleet.connect(NodeId(u128::from(*node)));
+        }
+        Event::Disconnect(_) | Event::Connect(_) => {}
+        Event::Fail(pick) => {
+            let running: Vec<AllocId> = fleet
+                .agents
+                .values()
+                .filter(|agent| agent.online)
+                .flat_map(|agent| agent.allocs.iter())
+                .filter(|(_, (_, status))| *status == ClientStatus::Running)
+                .map(|(id, _)| *id)
+                .collect();
+            if !running.is_empty() {
+                fleet.becomes(running[usize::from(*pick) % running.len()], ClientStatus::Failed);
+            }
+        }
+        Event::Wait(secs) => fleet.advance(Duration::from_secs(i64::from(*secs))),
+        Event::Restart => fleet.restart(fleet.core.state().clone()),
+    }
+    fleet.settle();
+}
+
+/// No node is asked for more than it has, ports included.
+fn nothing_is_overbooked(state: &State) {
+    for node in state.nodes.values() {
+        let live: Vec<_> = state
+            .allocs_of_node(node.id)
+            .filter(|alloc| !alloc.is_terminal())
+            .collect();
+        let mut used = Usage::default();
+        let mut ports = BTreeSet::new();
+        for alloc in &live {
+            used.add(&alloc.resources);
+            for port in &alloc.ports {
+                assert!(
+                    ports.insert(port.value),
+                    "port {} twice on {}",
+                    port.value,
+                    node.id
+                );
+            }
+        }
+        assert_eq!(used.exceeds(&Usage::capacity(&node.fingerprint.resources)), None);
+    }
+}
+
+/// What was disconnected is not lost before its time.
+fn nothing_is_lost_early(state: &State, now: Timestamp) {
+    for alloc in state
+        .allocs
+        .values()
+        .filter(|alloc| alloc.client == ClientStatus::Lost)
+    {
+        let unknown = alloc
+            .client_history
+            .iter()
+            .rev()
+            .find(|(status, _)| *status == ClientStatus::Unknown);
+        let lost = alloc
+            .client_history
+            .iter()
+            .rev()
+            .find(|(status, _)| *status == ClientStatus::Lost);
+        let Some(((_, since), (_, at))) = unknown.zip(lost) else {
+            continue;
+        };
+        let policy = state
+            .job_of(alloc)
+            .and_then(|job| job.group(&alloc.group))
+            .map(|group| group.disconnect_policy());
+        let gone = state
+            .nodes
+            .get(&alloc.node)
+            .is_none_or(|node| node.status == NodeStatus::Down);
+        assert!(*at <= now && (gone || policy.is_none_or(|policy| at.since(*since) >= policy.lost_after)));
+    }
+}
+
+/// Evaluating once more finds nothing to do: the changes of a decision make it unnecessary.
+fn a_second_look_finds_nothing(state: &State, now: Timestamp) {
+    for (key, job) in &state.jobs {
+        let allocs: Vec<Arc<Allocation>> = state.allocs_of_job(key).cloned().collect();
+        let nodes: BTreeMap<NodeId, NodeView> = state
+            .nodes
+            .values()
+            .map(|node| {
+                let confirmed = node.status != NodeStatus::Initializing;
+                (
+                    node.id,
+                    NodeView {
+                        status: node.status,
+                        confirmed,
+                        draining: false,
+                    },
+                )
+            })
+            .collect();
+        let change = |alloc: &Allocation| {
+            if alloc.job_version == job.version() {
+                Change::Ignore
+            } else {
+                Change::Destructive
+            }
+        };
+        let is_pending = |id: EvalId| {
+            state
+                .evals
+                .get(&id)
+                .is_some_and(|eval| !eval.status.is_terminal())
+        };
+        let input = ReconcileInput {
+            now,
+            eval: EvalId(1),
+            job: Some(job),
+            allocs,
+            nodes,
+            everywhere: BTreeMap::new(),
+            deployment: state.latest_deployment(key).map(|it| &**it),
+            change: &change,
+            is_pending: &is_pending,
+        };
+        let (changes, _) = reconcile(&input);
+        let waits = state.evals_of_job(key).any(|eval| !eval.status.is_terminal());
+        // A failed allocation only ends when its successor is placed.
+        let mut changes = changes;
+        let (stops, places) = (&mut changes.stops, &changes.places);
+        stops.retain(|stop| !places.iter().any(|place| place.replaces == Some(stop.alloc)));
+        let idle = Changes {
+            places: Vec::new(),
+            destructive: Vec::new(),
+            ..changes.clone()
+        };
+        assert_eq!(idle, Changes::default());
+        // What is still to be placed waits for capacity.
+        assert!(
+            waits || (changes.places.is_empty() && changes.destructive.is_empty()),
+            "{changes:?}"
+        );
+        if job.is_stopped() {
+            assert!(changes.places.is_empty() && changes.destructive.is_empty());
+        }
+    }
+}
+
+/// The generation of a node's set never goes back, and agents hold none that was not given out.
+fn generations_only_grow(state: &State, before: &mut BTreeMap<NodeId, u64>) {
+    for node in state.nodes.values() {
+        let last = before.insert(node.id, node.generation).unwrap_or(0);
+        assert!(node.generation >= last);
+    }
+}
+
+fn count_is_met(fleet: &Fleet) {
+    let state = fleet.core.state();
+    for (key, job) in &state.jobs {
+        let wanted = if job.is_stopped() {
+            0
+        } else {
+            job.groups()[0].count()
+        };
+        let running = state
+            .allocs_of_job(key)
+            .filter(|it| it.desired == DesiredStatus::Run && it.client == ClientStatus::Running)
+            .count();
+        let blocked = state
+            .evals_of_job(key)
+            .any(|eval| eval.status == EvalStatus::Blocked);
+        let failed = state
+            .allocs_of_job(key)
+            .any(|it| it.desired == DesiredStatus::Run && it.client == ClientStatus::Failed);
+        let gave_up = state
+            .latest_deployment(key)
+            .is_some_and(|it| !it.status.is_active() && it.status.as_str() == "failed");
+        assert!(
+            running == wanted || blocked || failed || gave_up,
+            "{running} of {wanted} run: {:?}",
+            fleet.allocs("edge")
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_invariants_hold_and_in_peace_the_count_is_met(
+        events in prop::collection::vec(event(), 1..25),
+        policy in policy(),
+    ) {
+        let mut fleet = Fleet::new(4);
+        let mut generations = BTreeMap::new();
+        fleet.run(&edge(2, 0, &policy));
+        for event in &events {
+            happen(&mut fleet, event, &policy);
+            let state = fleet.core.state();
+            nothing_is_overbooked(state);
+            nothing_is_lost_early(state, fleet.now);
+            a_second_look_finds_nothing(state, fleet.now);
+            generations_only_grow(state, &mut generations);
+        }
+        for node in 1..=4u8 {
+            happen(&mut fleet, &Event::Connect(node), &policy);
+        }
+        fleet.advance(Duration::from_secs(900));
+        count_is_met(&fleet);
+    }
+
+    #[test]
+    fn the_same_inputs_give_the_same_state(events in prop::collection::vec(event(), 1..15), policy in policy()) {
+        let tell = || {
+            let mut fleet = Fleet::new(4);
+            events.iter().for_each(|event| happen(&mut fleet, event, &policy));
+            format!("{:?}", fleet.core.state())
+        };
+        prop_assert_eq!(tell(), tell());
+    }
+}

@@ -1,0 +1,173 @@
+//! Deployments: how a new version takes the place of an old one, and what happens when it is no good.
+
+use holdfast_shared::id::JobKey;
+use holdfast_shared::model::{Deployment, DeploymentStatus, Job};
+use holdfast_shared::time::Duration;
+use serde_json::{Value, json};
+
+use super::fleet::{Fleet, job};
+
+fn key() -> JobKey {
+    JobKey::new("default", "web")
+}
+
+fn version(number: u64, update: &Value) -> Job {
+    job(
+        json!({ "ID": "web", "Type": "service", "TaskGroups": [{ "Name": "app", "Count": 3, "Update": update, "Tasks": [
+        { "Name": "main", "Driver": "docker", "Env": { "VERSION": number.to_string() } }
+    ] }] }),
+    )
+}
+
+/// The deployment of a job version.
+fn of_version(fleet: &Fleet, version: u64) -> Deployment {
+    let key = key();
+    let mut deployments = fleet.core.state().deployments_of_job(&key);
+    (**deployments.find(|it| it.job_version == version).unwrap()).clone()
+}
+
+fn deployment(fleet: &Fleet) -> (DeploymentStatus, String) {
+    let latest = of_version(fleet, fleet.core.state().jobs[&key()].version());
+    (latest.status, latest.status_description)
+}
+
+fn running(fleet: &Fleet, version: u64) -> usize {
+    let text = format!("run/running v{version}");
+    fleet
+        .allocs("web")
+        .iter()
+        .filter(|it| it.ends_with(&text))
+        .count()
+}
+
+#[test]
+fn a_healthy_version_is_rolled_out_and_then_stable() {
+    let update = json!({ "MaxParallel": 1 });
+    let mut fleet = Fleet::new(3);
+    fleet.run(&version(0, &update));
+    assert_eq!(
+        deployment(&fleet),
+        (
+            DeploymentStatus::Successful,
+            "Deployment completed successfully".into()
+        )
+    );
+    assert_eq!(fleet.core.state().jobs[&key()].stable, Some(true));
+    fleet.run(&version(1, &update));
+    fleet.advance(Duration::from_secs(5));
+    assert_eq!(running(&fleet, 1), 3, "{:?}", fleet.allocs("web"));
+    assert_eq!(deployment(&fleet).0, DeploymentStatus::Successful);
+    let group = &of_version(&fleet, 1).groups["app"];
+    assert_eq!(
+        (group.desired_total, group.placed, group.healthy, group.unhealthy),
+        (3, 3, 3, 0)
+    );
+    assert_eq!(
+        fleet
+            .core
+            .state()
+            .versions_of_job(&key())
+            .filter(|job| job.stable == Some(true))
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn no_more_than_max_parallel_are_replaced_at_a_time() {
+    let update = json!({ "MaxParallel": 1 });
+    let mut fleet = Fleet::new(3);
+    fleet.run(&version(0, &update));
+    for agent in fleet.agents.values_mut() {
+        agent.stuck = true;
+    }
+    fleet.run(&version(1, &update));
+    fleet.advance(Duration::from_secs(5));
+    assert_eq!(running(&fleet, 0), 2);
+    assert_eq!(
+        deployment(&fleet),
+        (DeploymentStatus::Running, "Deployment is running".into())
+    );
+    // Nothing gets better, so that it is given up when its time is over.
+    fleet.advance(Duration::from_secs(600));
+    assert_eq!(
+        deployment(&fleet),
+        (DeploymentStatus::Failed, "Failed due to progress deadline".into())
+    );
+}
+
+#[test]
+fn a_version_that_fails_is_taken_back() {
+    let update = json!({ "MaxParallel": 1, "AutoRevert": true, "ProgressDeadline": 0 });
+    let mut fleet = Fleet::new(3);
+    fleet.run(&version(0, &update));
+    for agent in fleet.agents.values_mut() {
+        agent.broken.insert(1);
+    }
+    fleet.run(&version(1, &update));
+    fleet.advance(Duration::from_secs(5));
+    let failed = of_version(&fleet, 1);
+    assert_eq!(
+        failed.status_description,
+        "Failed due to unhealthy allocations - rolling back to job version 0"
+    );
+    let current = &fleet.core.state().jobs[&key()];
+    assert_eq!((current.version(), current.stable), (2, Some(true)));
+    assert_eq!(running(&fleet, 2), 3, "{:?}", fleet.allocs("web"));
+}
+
+#[test]
+fn canaries_are_tried_beside_the_old_version_and_promote_themselves() {
+    let update = json!({ "MaxParallel": 3, "Canary": 1, "AutoPromote": true });
+    let mut fleet = Fleet::new(3);
+    fleet.run(&version(0, &update));
+    for agent in fleet.agents.values_mut() {
+        agent.stuck = true;
+    }
+    fleet.run(&version(1, &update));
+    let text = "Deployment is running pending automatic promotion";
+    assert_eq!(deployment(&fleet), (DeploymentStatus::Running, text.into()));
+    assert_eq!(running(&fleet, 0), 3);
+    assert_eq!(fleet.allocs("web").len(), 4);
+    let canary = fleet.alloc("web", |it| it.canary);
+    for agent in fleet.agents.values_mut() {
+        agent.stuck = false;
+    }
+    fleet.becomes(canary.id, holdfast_shared::model::ClientStatus::Running);
+    fleet.advance(Duration::from_secs(5));
+    assert_eq!(
+        (running(&fleet, 0), running(&fleet, 1)),
+        (0, 3),
+        "{:?}",
+        fleet.allocs("web")
+    );
+    assert_eq!(deployment(&fleet).0, DeploymentStatus::Successful);
+}
+
+#[test]
+fn a_change_that_tasks_do_not_feel_leaves_them_running() {
+    let update = json!({ "MaxParallel": 1 });
+    let mut fleet = Fleet::new(3);
+    fleet.run(&version(0, &update));
+    let ids: Vec<_> = fleet.core.state().allocs.keys().copied().collect();
+    let mut changed = version(0, &update);
+    changed.priority = Some(70);
+    fleet.run(&changed);
+    fleet.advance(Duration::from_secs(5));
+    assert_eq!(running(&fleet, 1), 3, "{:?}", fleet.allocs("web"));
+    assert_eq!(fleet.core.state().allocs.keys().copied().collect::<Vec<_>>(), ids);
+}
+
+#[test]
+fn a_newer_version_ends_the_deployment_before_it() {
+    let update = json!({ "MaxParallel": 1 });
+    let mut fleet = Fleet::new(3);
+    fleet.run(&version(0, &update));
+    for agent in fleet.agents.values_mut() {
+        agent.stuck = true;
+    }
+    fleet.run(&version(1, &update));
+    fleet.run(&version(2, &update));
+    let older = of_version(&fleet, 1);
+    assert_eq!(older.status_description, "Cancelled due to newer version of job");
+}
