@@ -4,18 +4,23 @@ mod http;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_agent_core::{AllocRecord, CheckRef, Input};
 use holdfast_shared::model::{Check, Fingerprint, Service, TaskGroup};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use crate::fingerprint;
 use crate::runtime::News;
 use crate::taskenv::address_of;
+use crate::tls;
 
 /// Pause between two runs when the job names none.
 const INTERVAL_DEFAULT: Duration = Duration::from_secs(10);
@@ -37,19 +42,28 @@ impl Drop for Running {
 }
 
 /// What a check does, with everything resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Probe {
     address: SocketAddr,
     /// Whether the address is one of the box, and not of a network that only the task has.
     on_host: bool,
     /// `None` only connects.
     request: Option<http::Request>,
+    /// `None` speaks plainly.
+    tls: Option<Tls>,
     interval: Duration,
     timeout: Duration,
 }
 
+/// How an https check speaks TLS.
+#[derive(Debug, Clone)]
+struct Tls {
+    config: Arc<ClientConfig>,
+    server: ServerName<'static>,
+}
+
 /// Why a check cannot be run.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// The check is not in the job.
     #[error("the job has no such check")]
@@ -61,6 +75,14 @@ pub enum CheckError {
         check: String,
         /// What it names.
         label: String,
+    },
+    /// It asks for TLS, and there is none.
+    #[error("check {check:?} cannot use TLS: {reason}")]
+    Tls {
+        /// The check.
+        check: String,
+        /// Why not.
+        reason: String,
     },
     /// The agent has no way to run it.
     #[error("check {check:?} is of type {kind:?}; http and tcp checks can be run")]
@@ -117,16 +139,13 @@ impl Probe {
         let service = services.get(reference.service).ok_or(CheckError::Unknown)?;
         let check = service.checks().get(reference.check).ok_or(CheckError::Unknown)?;
         let (address, on_host) = address(reference, service, check, record, node)?;
-        let request = match (check.kind.as_str(), check.protocol.as_str()) {
-            ("tcp", _) => None,
-            ("http", "" | "http") => Some(http::Request::new(check, address)),
-            ("http", protocol) => {
-                let kind = format!("http over {protocol}");
-                return Err(CheckError::Kind {
-                    check: check.name.clone(),
-                    kind,
-                });
-            }
+        let (request, tls) = match (check.kind.as_str(), check.protocol.as_str()) {
+            ("tcp", _) => (None, None),
+            ("http", "" | "http") => (Some(http::Request::new(check, address)), None),
+            ("http", "https") => (
+                Some(http::Request::new(check, address)),
+                Some(Tls::of(check, address.ip())?),
+            ),
             (kind, _) => {
                 return Err(CheckError::Kind {
                     check: check.name.clone(),
@@ -146,6 +165,7 @@ impl Probe {
             address,
             on_host,
             request,
+            tls,
             interval,
             timeout,
         })
@@ -164,9 +184,15 @@ impl Probe {
     async fn passes(&self, address: SocketAddr) -> bool {
         let run = async {
             let stream = TcpStream::connect(address).await?;
-            match &self.request {
-                None => Ok(true),
-                Some(request) => request.passes(stream).await,
+            match (&self.request, &self.tls) {
+                (None, _) => Ok(true),
+                (Some(request), None) => request.passes(stream).await,
+                (Some(request), Some(tls)) => {
+                    let connector = TlsConnector::from(Arc::clone(&tls.config));
+                    request
+                        .passes(connector.connect(tls.server.clone(), stream).await?)
+                        .await
+                }
             }
         };
         match timeout(self.timeout, run).await {
@@ -177,6 +203,30 @@ impl Probe {
             }
             Err(_) => false,
         }
+    }
+}
+
+impl Tls {
+    fn of(check: &Check, ip: IpAddr) -> Result<Self, CheckError> {
+        let wrong = |reason: String| CheckError::Tls {
+            check: check.name.clone(),
+            reason,
+        };
+        let config = if check.tls_skip_verify {
+            tls::unverified()
+        } else {
+            tls::verified(None)
+        };
+        let name = check.tls_server_name.clone();
+        let server = if name.is_empty() {
+            Ok(ServerName::from(ip))
+        } else {
+            ServerName::try_from(name)
+        };
+        Ok(Self {
+            config: config.map_err(|error| wrong(error.to_string()))?,
+            server: server.map_err(|error| wrong(error.to_string()))?,
+        })
     }
 }
 
@@ -320,6 +370,39 @@ mod tests {
             probe(&json!({"Type": "tcp"}), port).unwrap().verdict().await,
             Some(false)
         );
+    }
+
+    #[tokio::test]
+    async fn https_checks_verify_the_server_unless_they_are_told_not_to() {
+        let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let key = rustls_pki_types::PrivateKeyDer::try_from(signed.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![signed.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                if let Ok(mut stream) = acceptor.accept(stream).await {
+                    let mut bytes = vec![0; 4096];
+                    let _ = stream.read(&mut bytes).await;
+                    let _ = stream
+                        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                        .await;
+                    let _ = stream.shutdown().await;
+                }
+            }
+        });
+        let check = |skip| json!({"Type": "http", "Protocol": "https", "Path": "/", "TLSSkipVerify": skip});
+        assert_eq!(probe(&check(true), port).unwrap().verdict().await, Some(true));
+        // A box without authorities says so when the check begins; one with them does not believe this server.
+        let strict = probe(&check(false), port);
+        assert!(strict.is_err() || strict.unwrap().verdict().await == Some(false));
     }
 
     #[tokio::test]

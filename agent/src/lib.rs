@@ -28,3 +28,4 @@ pub mod store;
 pub mod taskdir;
 pub mod taskenv;
 pub mod templates;
+pub mod tls;

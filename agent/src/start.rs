@@ -20,12 +20,13 @@ use crate::config::Config;
 use crate::fingerprint::Observer;
 use crate::identity::Identity;
 use crate::lanes::Lanes;
-use crate::mqtt::{Mqtt, MqttConfig, TlsError};
+use crate::mqtt::{Mqtt, MqttConfig};
 use crate::runs::Runs;
 use crate::runtime::{Runtime, Streams};
 use crate::store::{Loaded, Opened, Place, Store, Writer};
 use crate::taskdir::AllocDirs;
 use crate::taskenv::NodeView;
+use crate::tls::TlsError;
 use crate::{clock, entropy, local};
 
 /// The hidden subcommand that runs the supervisor of one raw_exec task.

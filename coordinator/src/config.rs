@@ -75,7 +75,7 @@ pub const TABLE: &[Setting] = &[
     Setting::new(
         "heartbeat_grace",
         Kind::Duration,
-        "how late a node may be before it counts as gone",
+        "how late a node, or its next session after one has ended, may be before the node counts as gone",
     )
     .default("5s"),
     Setting::new(
@@ -94,6 +94,11 @@ pub const SETTINGS: Settings = Settings {
     about: "Decides for one region what runs where, and serves Nomad's HTTP API and the MQTT broker of its nodes.",
     table: TABLE,
 };
+
+/// The environment. Variables that are no text cannot be meant for us.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()))
+}
 
 /// How nodes reach the coordinator.
 #[derive(Debug, Clone)]
@@ -183,6 +188,7 @@ impl Config {
         let options = Options {
             region: values.string("region").to_owned(),
             heartbeat_grace: values.duration("heartbeat_grace").into(),
+            session_grace: values.duration("heartbeat_grace").into(),
             report_wait: values.duration("report_wait").into(),
             ..Options::default()
         };

@@ -3,9 +3,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use holdfast_coordinator::Server;
-use holdfast_coordinator::config::{Config, SETTINGS};
+use holdfast_coordinator::config::{Config, SETTINGS, environment};
 use holdfast_settings::SettingsError;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -19,7 +18,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
-    let values = match SETTINGS.load(std::env::args_os().skip(1), std::env::vars()) {
+    let values = match SETTINGS.load(std::env::args_os().skip(1), environment()) {
         Err(SettingsError::Answer(text)) => {
             say(&text);
             return Ok(());
@@ -27,22 +26,19 @@ fn run() -> anyhow::Result<()> {
         other => other?,
     };
     let config = Config::from_values(&values)?;
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_ansi(colours)
-        .with_max_level(config.log_level)
+    let log = tracing_subscriber::fmt().with_ansi(std::io::stderr().is_terminal());
+    log.with_max_level(config.log_level)
         .with_writer(std::io::stderr)
         .init();
     // Everything but decisions happens on this one thread; they have one of their own.
-    tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?
-        .block_on(serve(config))
+        .build()?;
+    runtime.block_on(serve(config))
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let server = Server::start(config).await?;
     say(&format!("{}\n", server.summary()));
     tokio::select! {

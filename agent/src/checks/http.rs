@@ -4,8 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use holdfast_shared::model::Check;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
 /// The longest status line that is read.
 const STATUS_BYTES_MAX: u64 = 1024;
@@ -51,8 +50,9 @@ impl Request {
     }
 
     /// Whether the server answers with a status below 400.
-    pub(super) async fn passes(&self, mut stream: TcpStream) -> io::Result<bool> {
+    pub(super) async fn passes(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<bool> {
         stream.write_all(&self.0).await?;
+        stream.flush().await?;
         let mut line = String::new();
         BufReader::new(stream.take(STATUS_BYTES_MAX))
             .read_line(&mut line)

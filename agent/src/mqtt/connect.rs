@@ -1,44 +1,22 @@
 //! What one connection is made from: options, credentials, last will, TLS.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_shared::topics::Topic;
 use holdfast_shared::wire::{self, Presence};
-use rumqttc::{AsyncClient, EventLoop, LastWill, MqttOptions, QoS, TlsConfiguration, Transport};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use rumqttc::{
+    AsyncClient, ConnectionError, EventLoop, LastWill, MqttOptions, QoS, StateError, TlsConfiguration,
+    Transport,
+};
+use rustls::ClientConfig;
 
 use super::{MqttConfig, QUEUE, Url};
-
-/// Where systems keep the authorities they trust, unless `ca_file` names another file.
-const SYSTEM_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
+use crate::tls::{self, TlsError};
 
 /// How long it may take until a broker has accepted a connection, TLS included.
 const CONNECT_SECONDS: u64 = 5;
-
-/// Why TLS cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// The authorities cannot be read.
-    #[error("cannot read the certificate authorities in {path:?}; name a PEM file with ca_file")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: rustls_pki_types::pem::Error,
-    },
-    /// There are none.
-    #[error("there is no certificate in {0:?}; a PEM file with one is expected for ca_file")]
-    Empty(PathBuf),
-    /// The configuration is refused.
-    #[error("TLS cannot be configured")]
-    Config(#[from] rustls::Error),
-}
 
 /// Makes connections.
 pub(super) struct Connector {
@@ -49,7 +27,9 @@ pub(super) struct Connector {
 impl Connector {
     pub(super) fn new(config: MqttConfig) -> Result<Self, TlsError> {
         let wanted = config.coordinators.iter().any(|url| url.tls);
-        let tls = wanted.then(|| tls(config.ca_file.as_deref())).transpose()?;
+        let tls = wanted
+            .then(|| tls::verified(config.ca_file.as_deref()))
+            .transpose()?;
         Ok(Self { config, tls })
     }
 
@@ -105,39 +85,20 @@ impl Connector {
     }
 }
 
-fn tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
-    let path = ca_file.unwrap_or_else(|| Path::new(SYSTEM_CA));
-    let mut roots = RootCertStore::empty();
-    let read = |source| TlsError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    for certificate in CertificateDer::pem_file_iter(path).map_err(read)? {
-        // One authority of many that rustls does not like is no reason to trust none.
-        let _ = roots.add(certificate.map_err(read)?);
-    }
-    if roots.is_empty() {
-        return Err(TlsError::Empty(path.to_owned()));
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
 /// Why a connection ended, in words that help.
-pub(super) fn explain(error: &rumqttc::ConnectionError) -> String {
+pub(super) fn explain(error: &ConnectionError) -> String {
     use rumqttc::ConnectReturnCode::{BadUserNamePassword, NotAuthorized};
-    match error {
-        rumqttc::ConnectionError::ConnectionRefused(BadUserNamePassword | NotAuthorized) => {
+    let words = match error {
+        ConnectionError::ConnectionRefused(BadUserNamePassword | NotAuthorized) => {
             "the coordinator refuses this node's credentials: enrol it with a valid enrolment_token"
-                .to_owned()
         }
-        rumqttc::ConnectionError::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            "nothing listens there".to_owned()
+        ConnectionError::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            "nothing listens there"
         }
-        rumqttc::ConnectionError::NetworkTimeout => "no answer in time".to_owned(),
-        other => other.to_string(),
-    }
+        ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => "no answer in time",
+        ConnectionError::MqttState(StateError::AwaitPingResp) => "the coordinator answers no ping",
+        ConnectionError::MqttState(StateError::ConnectionAborted) => "the coordinator closed the connection",
+        other => return other.to_string(),
+    };
+    words.to_owned()
 }

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::identity::Sessions;
-pub use connect::TlsError;
+use crate::tls::TlsError;
 pub use url::{Url, UrlError};
 
 /// How many packets may wait for the connection. A link that does not take them is as good as dead.

@@ -5,6 +5,7 @@
 //! restart it is sent the whole set, which does no harm.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, JobKey, NodeId};
 use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, Node, NodeStatus};
@@ -20,10 +21,18 @@ const LOG_LEN_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Publisher {
     by_node: BTreeMap<NodeId, Told>,
+    /// Nodes whose set changed in this turn.
+    touched: BTreeSet<NodeId>,
+    /// Nodes that have to be told.
+    due: BTreeSet<NodeId>,
 }
 
 /// Job, version and create index: what a specification on a node is known by.
 type SpecKey = (JobKey, u64, u64);
+
+fn spec_key(alloc: &Allocation) -> SpecKey {
+    (alloc.job.clone(), alloc.job_version, alloc.job_create_index)
+}
 
 /// What one node was told.
 #[derive(Debug, Default)]
@@ -40,14 +49,13 @@ struct Told {
     specs: BTreeMap<SpecKey, u64>,
     /// Whether it holds something newer than the coordinator knows: then it is told nothing.
     fenced: bool,
-    /// Whether it has to be told.
-    due: bool,
 }
 
 impl Publisher {
     /// An allocation of the node changed by the coordinator's decision.
     pub(crate) fn touch(&mut self, node: NodeId, alloc: AllocId) {
         self.by_node.entry(node).or_default().touched.insert(alloc);
+        self.touched.insert(node);
     }
 
     /// The node says what it holds.
@@ -75,14 +83,15 @@ impl Publisher {
         }
         told.fenced = false;
         let same_epoch = held.epoch == ours.epoch;
+        let base = same_epoch.then_some(held.generation);
         if same_epoch {
             told.log.retain(|generation, _| *generation > held.generation);
         }
         if held != ours && (same_epoch || node.generation > 0) {
-            told.base = same_epoch.then_some(held.generation);
-            told.due = true;
+            told.base = base;
+            self.due.insert(id);
         } else if registered || told.base.is_none() {
-            told.base = Some(held.generation);
+            told.base = base;
         }
     }
 
@@ -93,8 +102,10 @@ impl Publisher {
         if told.fenced || !ledger.state.nodes.contains_key(&id) {
             return;
         }
-        let unknown = strays.difference(&told.strays).copied().collect::<Vec<_>>();
-        told.touched.extend(unknown);
+        if !strays.is_subset(&told.strays) {
+            told.touched.extend(strays.difference(&told.strays).copied());
+            self.touched.insert(id);
+        }
         if full {
             told.strays = strays;
         } else {
@@ -104,12 +115,10 @@ impl Publisher {
 
     /// Raises the generation of every node whose set changed in this turn.
     pub(crate) fn bump_generations(&mut self, ledger: &mut Ledger) {
-        for (id, told) in &mut self.by_node {
-            if told.touched.is_empty() {
-                continue;
-            }
+        for id in std::mem::take(&mut self.touched) {
+            let told = self.by_node.entry(id).or_default();
             let touched = std::mem::take(&mut told.touched);
-            let Some(node) = ledger.state.nodes.get(id).cloned() else {
+            let Some(node) = ledger.state.nodes.get(&id).cloned() else {
                 continue;
             };
             let mut node = (*node).clone();
@@ -118,7 +127,7 @@ impl Publisher {
             if told.log.len() > LOG_LEN_MAX {
                 told.log.pop_first();
             }
-            told.due = true;
+            self.due.insert(id);
             ledger.put_node(node);
         }
     }
@@ -126,14 +135,12 @@ impl Publisher {
     /// What nodes are to be told now. Nodes out of contact are told when they are back and say what they hold.
     pub(crate) fn publish(&mut self, state: &State) -> Vec<(NodeId, ToAgent)> {
         let mut messages = Vec::new();
-        for (id, told) in &mut self.by_node {
-            if !told.due || told.fenced {
+        for id in std::mem::take(&mut self.due) {
+            let Some((told, node)) = self.by_node.get_mut(&id).zip(state.nodes.get(&id)) else {
                 continue;
-            }
-            let Some(node) = state.nodes.get(id) else { continue };
-            if matches!(node.status, NodeStatus::Ready | NodeStatus::Initializing) {
-                told.due = false;
-                messages.push((*id, ToAgent::Assignments(told.assignments(state, node))));
+            };
+            if !told.fenced && matches!(node.status, NodeStatus::Ready | NodeStatus::Initializing) {
+                messages.push((id, ToAgent::Assignments(told.assignments(state, node))));
             }
         }
         messages
@@ -166,9 +173,18 @@ impl Told {
                     .map_or_else(|| matters(alloc), |changed| changed.contains(&alloc.id))
             })
             .collect();
+        // Agents forget what nothing of theirs needs any more, and so it is sent again.
+        let live =
+            |alloc: &&Arc<Allocation>| alloc.desired == DesiredStatus::Run && !alloc.client.is_terminal();
+        let needed: BTreeSet<SpecKey> = state
+            .allocs_of_node(node.id)
+            .filter(live)
+            .map(|it| spec_key(it))
+            .collect();
+        self.specs.retain(|key, _| needed.contains(key));
         let mut groups: BTreeMap<SpecKey, BTreeSet<&str>> = BTreeMap::new();
         for alloc in listed.iter().filter(|alloc| alloc.desired == DesiredStatus::Run) {
-            let key = (alloc.job.clone(), alloc.job_version, alloc.job_create_index);
+            let key = spec_key(alloc);
             let new = match (base, self.specs.get(&key)) {
                 (Some(base), Some(sent)) => *sent > base,
                 _ => true,

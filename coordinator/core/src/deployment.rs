@@ -3,9 +3,10 @@
 //!
 //! What is placed and stopped on its behalf is the reconciler's decision; here its progress is counted, and it is ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use holdfast_shared::id::{AllocId, DeploymentId};
+use holdfast_shared::id::DeploymentId;
 use holdfast_shared::model::{
     Allocation, ClientStatus, Deployment, DeploymentGroup, DeploymentStatus, DesiredStatus, Job, Trigger,
 };
@@ -22,6 +23,8 @@ mod text {
     pub(super) const NEEDS_PROMOTION: &str = "Deployment is running but requires manual promotion";
     pub(super) const AUTO_PROMOTION: &str = "Deployment is running pending automatic promotion";
     pub(super) const SUCCESSFUL: &str = "Deployment completed successfully";
+    pub(super) const PAUSED: &str = "Deployment is paused";
+    pub(super) const MARKED: &str = "Deployment marked as failed";
     pub(super) const UNHEALTHY: &str = "Failed due to unhealthy allocations";
     pub(super) const DEADLINE: &str = "Failed due to progress deadline";
 }
@@ -154,11 +157,11 @@ pub(crate) fn advance(ledger: &mut Ledger, id: DeploymentId) {
     if !deployment.status.is_active() {
         return;
     }
-    let allocs: Vec<Allocation> = ledger
+    let allocs: Vec<Arc<Allocation>> = ledger
         .state
         .allocs_of_job(&deployment.job)
         .filter(|alloc| alloc.deployment == Some(id))
-        .map(|alloc| (**alloc).clone())
+        .cloned()
         .collect();
     let mut counted = (*deployment).clone();
     for (name, group) in &mut counted.groups {
@@ -173,7 +176,7 @@ pub(crate) fn advance(ledger: &mut Ledger, id: DeploymentId) {
         return;
     }
     let released = release_unhealthy(ledger, &allocs);
-    let promoted = auto_promote(ledger, &counted, &allocs);
+    let promoted = auto_promote(ledger, &counted);
     if progressed || released || promoted {
         let mut eval = ledger.new_eval(&deployment.job, Trigger::DeploymentWatcher);
         eval.deployment = Some(id);
@@ -182,7 +185,7 @@ pub(crate) fn advance(ledger: &mut Ledger, id: DeploymentId) {
 }
 
 /// Counts health anew; whoever became healthy gives the group more time.
-fn recount<'a>(group: &mut DeploymentGroup, allocs: impl Iterator<Item = &'a Allocation>) {
+fn recount<'a>(group: &mut DeploymentGroup, allocs: impl Iterator<Item = &'a Arc<Allocation>>) {
     let (mut healthy, mut unhealthy) = (0, 0);
     for health in allocs.filter_map(|alloc| alloc.health) {
         if health.healthy {
@@ -201,7 +204,7 @@ fn recount<'a>(group: &mut DeploymentGroup, allocs: impl Iterator<Item = &'a All
 
 /// Whether an unhealthy allocation ends the deployment at once, and if so whether its group wants to return to the last
 /// stable version.
-fn is_doomed(ledger: &Ledger, deployment: &Deployment, allocs: &[Allocation]) -> Option<bool> {
+fn is_doomed(ledger: &Ledger, deployment: &Deployment, allocs: &[Arc<Allocation>]) -> Option<bool> {
     let job = ledger
         .state
         .versions
@@ -224,12 +227,12 @@ fn is_unhealthy(alloc: &Allocation) -> bool {
 }
 
 /// Unhealthy allocations may be rescheduled although their deployment goes on.
-fn release_unhealthy(ledger: &mut Ledger, allocs: &[Allocation]) -> bool {
+fn release_unhealthy(ledger: &mut Ledger, allocs: &[Arc<Allocation>]) -> bool {
     let mut released = false;
     for alloc in allocs {
         let failed = is_unhealthy(alloc) || alloc.client == ClientStatus::Failed;
         if failed && alloc.desired == DesiredStatus::Run && !alloc.transition.reschedule {
-            let mut alloc = alloc.clone();
+            let mut alloc = (**alloc).clone();
             alloc.transition.reschedule = true;
             ledger.put_alloc(alloc);
             released = true;
@@ -239,55 +242,104 @@ fn release_unhealthy(ledger: &mut Ledger, allocs: &[Allocation]) -> bool {
 }
 
 /// Promotes when every group with canaries wants that by itself, and has as many healthy ones as it should.
-fn auto_promote(ledger: &mut Ledger, deployment: &Deployment, allocs: &[Allocation]) -> bool {
+fn auto_promote(ledger: &mut Ledger, deployment: &Deployment) -> bool {
     let waiting = || {
         deployment
             .groups
             .iter()
             .filter(|(_, group)| group.desired_canaries > 0 && !group.promoted)
     };
-    let healthy = |name: &str| {
-        let canaries = allocs
-            .iter()
-            .filter(|alloc| alloc.canary && alloc.group == name && !alloc.is_terminal());
-        canaries
-            .filter(|alloc| alloc.health.is_some_and(|it| it.healthy))
-            .count() as u64
-    };
     let ready = deployment.status == DeploymentStatus::Running
         && waiting().next().is_some()
-        && waiting().all(|(name, group)| group.auto_promote && healthy(name) == group.desired_canaries);
+        && waiting().all(|(name, group)| {
+            group.auto_promote && healthy_canaries(&ledger.state, deployment, name) == group.desired_canaries
+        });
     if ready {
-        promote(ledger, deployment.id, allocs);
+        promote(
+            ledger,
+            deployment.id,
+            &deployment.groups.keys().cloned().collect(),
+        );
     }
     ready
 }
 
-/// The canaries become ordinary allocations of the new version.
-fn promote(ledger: &mut Ledger, id: DeploymentId, allocs: &[Allocation]) {
+/// The canaries of these groups become ordinary allocations of the new version.
+pub(crate) fn promote(ledger: &mut Ledger, id: DeploymentId, groups: &BTreeSet<String>) {
     let now = ledger.now;
+    let Some(job) = ledger.state.deployments.get(&id).map(|it| it.job.clone()) else {
+        return;
+    };
     change(ledger, id, |deployment| {
-        for group in deployment.groups.values_mut() {
+        for (_, group) in deployment
+            .groups
+            .iter_mut()
+            .filter(|(name, _)| groups.contains(*name))
+        {
             group.promoted = true;
             if group.progress_deadline > Duration::ZERO {
                 group.require_progress_by = now + group.progress_deadline;
             }
         }
-        text::RUNNING.clone_into(&mut deployment.status_description);
-    });
-    let canaries: Vec<AllocId> = allocs
-        .iter()
-        .filter(|alloc| alloc.canary)
-        .map(|alloc| alloc.id)
-        .collect();
-    for id in canaries {
-        if let Some(alloc) = ledger.state.allocs.get(&id).cloned() {
-            ledger.decide_alloc(Allocation {
-                canary: false,
-                ..(*alloc).clone()
-            });
+        let waits = deployment
+            .groups
+            .values()
+            .any(|it| it.desired_canaries > 0 && !it.promoted);
+        if !waits && deployment.status == DeploymentStatus::Running {
+            text::RUNNING.clone_into(&mut deployment.status_description);
         }
+    });
+    let canaries: Vec<Arc<Allocation>> = ledger
+        .state
+        .allocs_of_job(&job)
+        .filter(|alloc| alloc.canary && alloc.deployment == Some(id) && groups.contains(&alloc.group))
+        .cloned()
+        .collect();
+    for alloc in canaries {
+        ledger.decide_alloc(Allocation {
+            canary: false,
+            ..(*alloc).clone()
+        });
     }
+}
+
+/// Halts the deployment, or lets it go on; either way its time begins anew.
+pub(crate) fn pause(ledger: &mut Ledger, id: DeploymentId, halt: bool) {
+    let now = ledger.now;
+    change(ledger, id, |deployment| {
+        let (status, text) = if halt {
+            (DeploymentStatus::Paused, text::PAUSED)
+        } else {
+            (DeploymentStatus::Running, text::RUNNING)
+        };
+        deployment.status = status;
+        text.clone_into(&mut deployment.status_description);
+        for group in deployment
+            .groups
+            .values_mut()
+            .filter(|it| it.require_progress_by.is_set())
+        {
+            group.require_progress_by = now + group.progress_deadline;
+        }
+    });
+}
+
+/// An operator gives the deployment up.
+pub(crate) fn give_up(ledger: &mut Ledger, id: DeploymentId) {
+    if let Some(deployment) = ledger.state.deployments.get(&id).cloned() {
+        let revert = deployment.groups.values().any(|group| group.auto_revert);
+        fail(ledger, &deployment, text::MARKED, revert);
+    }
+}
+
+/// How many canaries of the group are there and well.
+pub(crate) fn healthy_canaries(state: &State, deployment: &Deployment, group: &str) -> u64 {
+    let canaries = state.allocs_of_job(&deployment.job).filter(|it| {
+        it.canary && it.deployment == Some(deployment.id) && it.group == group && !it.is_terminal()
+    });
+    canaries
+        .filter(|alloc| alloc.health.is_some_and(|it| it.healthy))
+        .count() as u64
 }
 
 /// Gives the deployment up; with `revert`, the last stable version is registered anew.

@@ -192,7 +192,21 @@ impl Contacts {
             self.on_heard(ledger, id, presence.session);
         } else {
             self.by_node.entry(id).or_default().ended = Some(presence.session);
+            self.on_session_end(ledger, id);
+        }
+    }
+
+    /// An agent that restarts, or changes its uplink, is back within the grace and was never gone.
+    fn on_session_end(&mut self, ledger: &mut Ledger, id: NodeId) {
+        let grace = ledger.options.session_grace;
+        if grace == Duration::ZERO {
             self.miss(ledger, id, "Node disconnected");
+            return;
+        }
+        let at = ledger.now + grace;
+        let deadline = self.by_node.get(&id).and_then(|contact| contact.deadline);
+        if deadline.is_some_and(|deadline| deadline > at) {
+            self.set_deadline(id, Some(at));
         }
     }
 

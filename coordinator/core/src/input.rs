@@ -1,6 +1,6 @@
 //! What the core is told.
 
-use holdfast_shared::id::{EvalId, JobKey, NodeId};
+use holdfast_shared::id::{DeploymentId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::Job;
 use holdfast_shared::wire::{FromAgent, Presence};
 
@@ -51,6 +51,13 @@ pub enum Command {
         /// Whether failed allocations are rescheduled whatever their policy says.
         force_reschedule: bool,
     },
+    /// Act on a deployment.
+    Deployment {
+        /// The deployment.
+        id: DeploymentId,
+        /// What is to be done.
+        action: DeploymentAction,
+    },
     /// Accept a node's credential; a node that has one already keeps it.
     Enroll {
         /// The node.
@@ -66,4 +73,20 @@ pub enum Command {
     Ping,
     /// Cancel an evaluation that waits. For tests and operators in need.
     CancelEvaluation(EvalId),
+}
+
+/// What operators can do with a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeploymentAction {
+    /// Make ordinary allocations of canaries.
+    Promote {
+        /// The groups; all of them when `None`.
+        groups: Option<Vec<String>>,
+    },
+    /// Halt it.
+    Pause,
+    /// Let it go on.
+    Resume,
+    /// Give it up.
+    Fail,
 }

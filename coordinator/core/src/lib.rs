@@ -36,6 +36,6 @@ mod tests;
 
 pub use coordinator::Coordinator;
 pub use effect::{Effect, Refusal, Response};
-pub use input::{Command, Input, RequestId};
+pub use input::{Command, DeploymentAction, Input, RequestId};
 pub use options::Options;
 pub use state::{Delta, State};

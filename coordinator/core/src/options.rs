@@ -9,6 +9,8 @@ pub struct Options {
     pub region: String,
     /// What a node may be late, on top of one and a half of its keep-alives, before it counts as gone.
     pub heartbeat_grace: Duration,
+    /// How long a node may be without a session, after its agent or its uplink went away, before it counts as gone.
+    pub session_grace: Duration,
     /// The keep-alive of nodes that name none.
     pub default_keep_alive: Duration,
     /// How long a returning node may take to report before decisions are made without its word.
@@ -36,6 +38,7 @@ impl Default for Options {
         Self {
             region: "global".into(),
             heartbeat_grace: Duration::from_secs(5),
+            session_grace: Duration::from_secs(5),
             default_keep_alive: Duration::from_secs(15),
             report_wait: Duration::from_secs(30),
             last_heard_resolution: Duration::from_secs(30),

@@ -125,15 +125,6 @@ impl Expander<'_> {
     fn attribute(&mut self, attribute: &hcl_edit::structure::Attribute, scope: &Scope<'_>, out: &mut Body) {
         let name = attribute.key.as_str();
         let name_span = attribute.key.span().unwrap_or_default();
-        if let Some(first) = out.attribute(name) {
-            let detail = format!(
-                "The argument {name:?} was already set at {}. Each argument may be set only once.",
-                self.evaluator.source.place(&first.name_span)
-            );
-            self.diagnostics
-                .push(self.evaluator.error(name_span, "Attribute redefined", detail));
-            return;
-        }
         let value = self.evaluator.evaluate(&attribute.value, scope);
         out.attributes.push(Attribute {
             name: name.to_owned(),

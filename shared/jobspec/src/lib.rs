@@ -12,6 +12,7 @@ mod functions;
 mod heredoc;
 mod number;
 mod parse;
+mod repeated;
 mod source;
 mod suggest;
 mod syntax;

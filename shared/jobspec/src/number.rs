@@ -77,7 +77,7 @@ impl Number {
     pub(crate) fn divide(self, other: Self) -> Option<Self> {
         match (self, other) {
             (_, Self::Int(0)) => None,
-            (Self::Int(a), Self::Int(b)) if a % b == 0 => Some(Self::Int(a / b)),
+            (Self::Int(a), Self::Int(b)) if a.checked_rem(b) == Some(0) => Some(Self::Int(a / b)),
             _ => Some(Self::from_f64(self.as_f64() / other.as_f64())),
         }
     }
@@ -86,7 +86,7 @@ impl Number {
     pub(crate) fn modulo(self, other: Self) -> Option<Self> {
         match (self, other) {
             (_, Self::Int(0)) => None,
-            (Self::Int(a), Self::Int(b)) => Some(Self::Int(a % b)),
+            (Self::Int(a), Self::Int(b)) => a.checked_rem(b).map(Self::Int),
             _ => Some(
                 self.exact(other, i128::checked_rem)
                     .unwrap_or_else(|| Self::from_f64(self.as_f64() % other.as_f64())),
@@ -96,7 +96,7 @@ impl Number {
 
     pub(crate) fn negate(self) -> Self {
         match self {
-            Self::Int(whole) => Self::Int(-whole),
+            Self::Int(whole) => Self::Int(whole.saturating_neg()),
             Self::Float(number) => Self::Float(-number),
         }
     }

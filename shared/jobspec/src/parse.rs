@@ -7,6 +7,7 @@ use hcl_edit::expr::Expression;
 
 use crate::diagnostic::Diagnostic;
 use crate::heredoc;
+use crate::repeated;
 use crate::source::Source;
 use crate::syntax;
 
@@ -26,16 +27,25 @@ pub(crate) struct File {
 pub(crate) fn file(name: &str, text: &str) -> Result<File, Diagnostic> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let source = Arc::new(Source::new(name, text));
-    let masked = heredoc::mask(text);
-    match hcl_edit::parser::parse_body(&masked.text) {
-        Ok(body) => Ok(File {
-            source,
-            body,
-            flush: masked.flush,
-        }),
-        Err(error) => Err(syntax::explain(&source, &error)),
+    let heredoc::Masked { mut text, flush } = heredoc::mask(text);
+    for _ in 0..MOST_REPAIRS {
+        let error = match hcl_edit::parser::parse_body(&text) {
+            Ok(body) => return Ok(File { source, body, flush }),
+            Err(error) => error,
+        };
+        let is_repeated = error.message().contains("redefined object key");
+        let repaired = is_repeated.then(|| repeated::blank_earlier(&text, error.location().offset()));
+        match repaired.flatten() {
+            Some(repaired) => text = repaired,
+            None => return Err(syntax::explain(&source, &error)),
+        }
     }
+    let detail = format!("More than {MOST_REPAIRS} keys are repeated inside objects.");
+    Err(Diagnostic::new((&source, 0..0), "Repeated keys", detail))
 }
+
+/// How many repeated object keys a file may have.
+const MOST_REPAIRS: usize = 64;
 
 /// Parses one expression, such as the value of `-var`.
 ///

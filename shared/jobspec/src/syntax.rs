@@ -3,7 +3,7 @@
 //! The parser knows where it failed, not what was meant. A second, rough pass over the tokens finds the mistakes that
 //! people make, and names the places that HashiCorp's library names.
 
-mod tokens;
+pub(crate) mod tokens;
 
 use std::sync::Arc;
 
@@ -15,10 +15,14 @@ use tokens::{Kind, Token, tokenize};
 pub(crate) fn explain(source: &Arc<Source>, error: &hcl_edit::parser::Error) -> Diagnostic {
     let failed_at = error.location().offset().min(source.text.len());
     let tokens = tokenize(&source.text);
+    if error.message().contains("redefined attribute") {
+        return redefined(source, &tokens, failed_at);
+    }
     let mut reader = Reader {
         source,
         tokens: &tokens,
         at: 0,
+        depth: 0,
         failed_at,
         message: error.message(),
     };
@@ -27,6 +31,36 @@ pub(crate) fn explain(source: &Arc<Source>, error: &hcl_edit::parser::Error) -> 
     }
     let span = reader.token_at(failed_at);
     Diagnostic::new((source, span), "Invalid syntax", format!("{}.", error.message()))
+}
+
+/// An attribute that its body already has.
+fn redefined(source: &Arc<Source>, tokens: &[Token], failed_at: usize) -> Diagnostic {
+    let at = tokens
+        .iter()
+        .position(|token| token.span.contains(&failed_at))
+        .unwrap_or(0);
+    let name = &source.text[tokens[at].span.clone()];
+    let mut depth = 0_usize;
+    let mut first = at;
+    for (index, token) in tokens[..at].iter().enumerate().rev() {
+        match token.kind {
+            Kind::Close(_) => depth += 1,
+            Kind::Open(_) if depth == 0 => break,
+            Kind::Open(_) => depth -= 1,
+            Kind::Name if depth == 0 && tokens[index + 1].kind == Kind::Equals => {
+                first = if source.text[token.span.clone()] == *name {
+                    index
+                } else {
+                    first
+                };
+            }
+            _ => {}
+        }
+    }
+    let place = source.place(&tokens[first].span);
+    let detail =
+        format!("The argument {name:?} was already set at {place}. Each argument may be set only once.");
+    Diagnostic::new((source, tokens[at].span.clone()), "Attribute redefined", detail)
 }
 
 type Found = Result<(), Box<Diagnostic>>;
@@ -51,10 +85,15 @@ const FOREIGN: [(char, &str, &str); 3] = [
     ),
 ];
 
+/// The parser refuses what nests deeper.
+const DEEPEST: usize = 128;
+
 struct Reader<'a> {
     source: &'a Arc<Source>,
     tokens: &'a [Token],
     at: usize,
+    /// How many blocks are open.
+    depth: usize,
     /// Where the parser failed.
     failed_at: usize,
     message: &'a str,
@@ -217,7 +256,12 @@ impl<'a> Reader<'a> {
             }
         };
         match self.peek().kind {
-            Kind::Newline | Kind::End => self.body(Some(open))?,
+            Kind::Newline | Kind::End if self.depth < DEEPEST => {
+                self.depth += 1;
+                self.body(Some(open))?;
+                self.depth -= 1;
+            }
+            Kind::Newline | Kind::End => return self.generic(self.token_failed()),
             Kind::Close('}') => {
                 self.next();
             }

@@ -44,7 +44,7 @@ impl Value {
         match self {
             Self::String(text) => (1, text.clone()),
             // Shifted so that text order is numeric order for whole numbers.
-            Self::Number(Number::Int(whole)) => (0, format!("{:040}", whole + (1 << 100))),
+            Self::Number(Number::Int(whole)) => (0, format!("{:040}", whole.saturating_add(1 << 100))),
             other => (2, other.to_json().to_string()),
         }
     }

@@ -216,3 +216,13 @@ fn operators_and_conditionals_complain_about_what_does_not_fit() {
         assert_eq!(told(expression), "", "{expression}");
     }
 }
+
+#[test]
+fn an_argument_may_be_set_only_once() {
+    let source = "job \"j\" {\n  type = \"batch\"\n  type = \"service\"\n}\n";
+    let error = parse_job(source, &options("a")).unwrap_err().to_string();
+    assert!(
+        error.starts_with("a:3,3-7: Attribute redefined; The argument \"type\" was already set at a:2,3-7."),
+        "{error}"
+    );
+}

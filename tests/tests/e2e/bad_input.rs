@@ -69,16 +69,39 @@ fn a_malformed_job_file_is_refused_with_file_line_and_every_mistake() {
     Fleet::scenario(|fleet| {
         let site = site(fleet)?;
         let containers = site.agents[0].machine.containers()?;
-        let text = job("steady", GOOD)
+        let good = job("steady", GOOD);
+        let spelt = good
             .replace("attempts = 0", "atempts = 0")
-            .replace("image =", "imagee =");
-        let file = site.write_job(&text)?;
-        let printed = site.try_edgectl(&["job", "run", &file.to_string_lossy()])?;
-        ensure!(printed.code == Some(1), "{printed:?}");
-        let said = format!("{}{}", printed.stdout, printed.stderr);
-        for part in ["job.nomad.hcl", "atempts", "attempts", "imagee"] {
-            ensure!(said.contains(part), "no {part:?} in:\n{said}");
+            .replace("driver =", "drivr =");
+        // Each file, and parts of the answer: the place, the word that stands there, the word that was meant.
+        let mistakes: [(String, &[&str]); 2] = [
+            (spelt, &[":6,", "atempts", "attempts", "drivr", "driver"]),
+            (good.replace("group \"g\" {", "group \"g\""), &[":4,"]),
+        ];
+        for (text, parts) in mistakes {
+            let file = site.write_job(&text)?;
+            let printed = site.try_edgectl(&["job", "run", &file.to_string_lossy()])?;
+            ensure!(printed.code == Some(1), "{printed:?}");
+            let said = format!("{}{}", printed.stdout, printed.stderr);
+            for part in parts {
+                ensure!(said.contains(part), "no {part:?} in:\n{said}");
+            }
         }
+        is_steady(&site, &containers)
+    });
+}
+
+#[test]
+fn a_mistake_in_a_drivers_configuration_fails_its_task_and_is_named() {
+    Fleet::scenario(|fleet| {
+        let site = site(fleet)?;
+        let containers = site.agents[0].machine.containers()?;
+        site.submit_job(&job("odd", GOOD).replace("image =", "imagee ="))?;
+        let rows = site.await_allocations("odd", "the allocation to fail", |rows| {
+            rows.iter().any(|row| row["Status"] == "failed")
+        })?;
+        let status = site.alloc_status(&rows[0]["ID"])?;
+        ensure!(status.contains("imagee"), "{status}");
         is_steady(&site, &containers)
     });
 }

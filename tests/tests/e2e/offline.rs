@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::ensure;
-use holdfast_tests::{Agent, AgentPlan, Fleet, wait_for};
+use holdfast_tests::{Agent, AgentPlan, CoordinatorPlan, Fleet, wait_for};
 use rustix::process::Signal;
 
 use super::site::{HELLO, PATIENCE, Site};
@@ -11,17 +11,20 @@ use super::site::{HELLO, PATIENCE, Site};
 /// Port of the container in [`job`].
 const PORT: u16 = 18080;
 
-/// A job with one container and one plain process that marks each of its starts; `kind` is its type.
-fn job(kind: &str, name: &str, port: u16) -> String {
+/// A service job with one container and one plain process; `disconnect` says how long it may be away.
+fn job(disconnect: &str) -> String {
     format!(
         r#"
-job "{name}" {{
+job "long" {{
   datacenters = ["dc1"]
-  type        = "{kind}"
   group "all" {{
+    {disconnect}
+    update {{
+      min_healthy_time = "0s"
+    }}
     network {{
       port "http" {{
-        static = {port}
+        static = {PORT}
       }}
     }}
     task "container" {{
@@ -31,7 +34,7 @@ job "{name}" {{
         ports = ["http"]
       }}
       env {{
-        PORT = "{port}"
+        PORT = "{PORT}"
       }}
       kill_timeout = "2s"
       resources {{
@@ -43,7 +46,7 @@ job "{name}" {{
       driver = "raw_exec"
       config {{
         command = "/bin/sh"
-        args    = ["-c", "exec sleep 1{port}"]
+        args    = ["-c", "exec sleep 1{PORT}"]
       }}
       kill_timeout = "2s"
       resources {{
@@ -58,8 +61,8 @@ job "{name}" {{
 }
 
 /// Waits until both tasks of a job run on the agent's machine, without asking anybody outside.
-fn await_tasks(agent: &Agent, port: u16) -> anyhow::Result<()> {
-    wait_for(&format!("the tasks on port {port}"), PATIENCE, || {
+fn await_tasks(agent: &Agent) -> anyhow::Result<()> {
+    wait_for("both tasks to run", PATIENCE, || {
         // By its own address: the published port belongs to the network that may be gone.
         let container = agent.machine.podman(&["ps", "--quiet"])?;
         let format = "--format={{.NetworkSettings.IPAddress}}";
@@ -68,10 +71,10 @@ fn await_tasks(agent: &Agent, port: u16) -> anyhow::Result<()> {
             .podman(&["inspect", format, container.trim()])?
             .trim()
             .parse()?;
-        let answer = agent.machine.http_get(SocketAddr::from((address, port)), "/")?;
-        ensure!(answer.body.contains(&format!("PORT={port}\n")), "{}", answer.body);
+        let answer = agent.machine.http_get(SocketAddr::from((address, PORT)), "/")?;
+        ensure!(answer.body.contains(&format!("PORT={PORT}\n")), "{}", answer.body);
         ensure!(
-            processes(agent)?.contains(&format!("sleep 1{port}\n")),
+            processes(agent)?.contains(&format!("sleep 1{PORT}\n")),
             "the plain process does not run"
         );
         Ok(())
@@ -86,13 +89,13 @@ fn processes(agent: &Agent) -> anyhow::Result<String> {
 fn every_task_comes_back_after_a_power_cut_with_nothing_but_loopback() {
     Fleet::scenario(|fleet| {
         let mut site = Site::start(fleet, vec![AgentPlan::new("edge-1").images(HELLO)])?;
-        site.run_job(&job("service", "long", PORT))?;
+        site.run_job(&job(r#"max_client_disconnect = "1h""#))?;
         let original = site.await_only_running("long")?;
-        await_tasks(&site.agents[0], PORT)?;
+        await_tasks(&site.agents[0])?;
 
         site.agents[0].machine.unplug()?;
         site.agents[0].power_cycle(fleet)?;
-        await_tasks(&site.agents[0], PORT)?;
+        await_tasks(&site.agents[0])?;
         let status = site.agents[0].edgectl()?.run(&["local", "status"])?;
         ensure!(status.contains(&original["ID"]), "{status}");
 
@@ -100,7 +103,7 @@ fn every_task_comes_back_after_a_power_cut_with_nothing_but_loopback() {
         site.agents[0].machine.plug()?;
         site.agents[0].await_status(&site.coordinator, "ready", PATIENCE)?;
         site.await_status("long", &original["ID"], "running")?;
-        await_tasks(&site.agents[0], PORT)
+        await_tasks(&site.agents[0])
     });
 }
 
@@ -119,9 +122,14 @@ fn an_agent_starts_on_a_box_that_never_had_a_network() {
 #[test]
 fn tasks_go_on_while_their_agent_is_gone_and_are_adopted_by_the_next() {
     Fleet::scenario(|fleet| {
-        let mut site = Site::start(fleet, vec![AgentPlan::new("edge-1").images(HELLO)])?;
-        site.run_job(&job("service", "long", PORT))?;
-        await_tasks(&site.agents[0], PORT)?;
+        // Time enough for a restart, even on a busy computer: the job has no `disconnect` to fall back on.
+        let plan = CoordinatorPlan {
+            heartbeat_grace: PATIENCE,
+            ..CoordinatorPlan::default()
+        };
+        let mut site = Site::start_with(fleet, plan, vec![AgentPlan::new("edge-1").images(HELLO)])?;
+        site.run_job(&job(""))?;
+        await_tasks(&site.agents[0])?;
         let containers = site.agents[0].machine.containers()?;
         let pid = |agent: &Agent| {
             agent
@@ -132,7 +140,7 @@ fn tasks_go_on_while_their_agent_is_gone_and_are_adopted_by_the_next() {
 
         for signal in [Signal::KILL, Signal::TERM] {
             site.agents[0].kill(signal)?;
-            await_tasks(&site.agents[0], PORT)?;
+            await_tasks(&site.agents[0])?;
             site.agents[0].restart()?;
             site.agents[0].await_status(&site.coordinator, "ready", PATIENCE)?;
             site.await_only_running("long")?;

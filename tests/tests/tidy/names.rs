@@ -79,9 +79,12 @@ fn declared() -> Vec<(String, Declared)> {
 fn names_use_the_words_of_the_glossary() {
     let mut found = Vec::new();
     for (path, declared) in declared() {
+        // There, a pod is podman's.
+        let is_podman = path.starts_with("agent/drivers/src/podman");
         for name in declared.all {
             let banned = BANNED
                 .iter()
+                .filter(|(word, _)| !(is_podman && *word == "pod"))
                 .find(|(word, _)| words(&name).iter().any(|part| part == word));
             found.extend(banned.map(|(word, instead)| format!("{path}: {name} ({word}: {instead})")));
         }

@@ -17,7 +17,19 @@ const BANNED: [(&str, &str, &str); 7] = [
 ];
 
 /// Longest pause between two looks at a condition, in milliseconds; anything longer is a guess about speed.
-const PAUSE_MAX_MS: u64 = 50;
+const PAUSE_MAX_MS: u64 = 100;
+
+/// Where time is what a test is about, and why.
+const MAY_PAUSE: [(&str, &str); 2] = [
+    (
+        "coordinator/broker/tests/broker/presence.rs",
+        "clients that are silent, or slow",
+    ),
+    (
+        "coordinator/tests/coordinator/reads.rs",
+        "queries that wait before something happens",
+    ),
+];
 
 /// Attributes that postcard cannot carry: it has no field names to go by.
 const SERDE_BANNED: [&str; 5] = ["tag", "untagged", "flatten", "skip_serializing_if", "default"];
@@ -77,6 +89,9 @@ fn guesses_a_duration(line: &str) -> bool {
 #[test]
 fn tests_wait_on_conditions_and_never_sleep() {
     let found = violations(|source| {
+        if MAY_PAUSE.iter().any(|(path, _)| *path == source.path) {
+            return Vec::new();
+        }
         let lines = source
             .lines()
             .filter(|(_, testing, line)| *testing && guesses_a_duration(line));

@@ -1,6 +1,7 @@
 //! What operators want becomes state here, or is refused with a reason. Nothing is placed yet: admission only records
 //! what is wanted and asks for an evaluation.
 
+mod deployment;
 mod job;
 mod node;
 
@@ -47,6 +48,7 @@ pub(crate) fn admit(ledger: &mut Ledger, broker: &Broker, command: Command) -> R
             key,
             force_reschedule,
         } => job::evaluate(ledger, &key, force_reschedule),
+        Command::Deployment { id, action } => deployment::act(ledger, id, &action),
         Command::Enroll { node, secret_hash } => node::enroll(ledger, node, secret_hash),
         Command::AdoptState => node::adopt_state(ledger),
         Command::CollectGarbage | Command::Ping => Ok(Response {

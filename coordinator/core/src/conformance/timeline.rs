@@ -59,7 +59,7 @@ const FIRST: NodeId = NodeId(1);
 impl Story {
     /// Three nodes of equal rank. The first one is alone until the first allocation is placed.
     fn new(input: &Value) -> Self {
-        let mut core = Coordinator::new(Options::default(), State::default(), 1);
+        let mut core = Coordinator::new(Options { session_grace: Duration::ZERO, ..Options::default() }, State::default(), 1);
         core.start(BEGIN);
         let group = TaskGroup {
             name: Some("web".into()),

@@ -60,13 +60,25 @@ pub(crate) struct Scheduler<'a> {
     /// Allocations that this evaluation stops.
     stopped: BTreeSet<AllocId>,
     /// Allocations that this evaluation places.
-    placed: Vec<Allocation>,
+    placed: BTreeMap<NodeId, Vec<Allocation>>,
+    /// The nodes that the job may use.
+    reach: Option<Reach<'a>>,
+    /// Where looking goes on.
+    cursor: usize,
     /// Affinities or spreads of an earlier group keep the limit raised.
     weighs: bool,
     /// Weights of the spreads of every group so far.
     spread_weights: BTreeMap<String, i64>,
     /// The lowest contribution of a spread so far.
     lowest_spread: Cell<f64>,
+}
+
+/// The nodes that one version of the job may use, in the order in which they are looked at.
+struct Reach<'a> {
+    version: u64,
+    nodes: Vec<&'a Arc<Node>>,
+    /// What every report begins with.
+    report: PlacementReport,
 }
 
 /// What all nodes are compared by for one placement.
@@ -104,7 +116,9 @@ impl<'a> Scheduler<'a> {
             node_limit,
             order,
             stopped: BTreeSet::new(),
-            placed: Vec::new(),
+            placed: BTreeMap::new(),
+            reach: None,
+            cursor: 0,
             weighs: false,
             spread_weights: BTreeMap::new(),
             lowest_spread: Cell::new(-1.0),
@@ -123,7 +137,7 @@ impl<'a> Scheduler<'a> {
 
     /// An allocation was placed.
     pub(crate) fn take(&mut self, alloc: Allocation) {
-        self.placed.push(alloc);
+        self.placed.entry(alloc.node).or_default().push(alloc);
     }
 
     /// The best place for what is wanted.
@@ -132,43 +146,74 @@ impl<'a> Scheduler<'a> {
     /// Why there is none.
     pub(crate) fn place(&mut self, wanted: &Wanted<'_>) -> Result<Placement, Box<PlacementReport>> {
         let (job, group) = (wanted.job, wanted.group);
-        let mut report = PlacementReport {
-            node_pool: job.node_pool().to_owned(),
-            ..PlacementReport::default()
-        };
-        let mut reach = Vec::new();
-        for node in &self.order {
-            if feasible::is_in_pool(job, node) {
-                report.nodes_in_pool += 1;
-                if feasible::is_in_reach(job, node) {
-                    *report
-                        .nodes_available
-                        .entry(node.fingerprint.datacenter.clone())
-                        .or_default() += 1;
-                    reach.push(*node);
-                }
-            }
-        }
         let criteria = self.criteria(job, group);
         self.weighs |= !criteria.affinities.is_empty() || !criteria.spreads.is_empty();
+        self.look_around(job);
+        let reach = self.reach.as_ref().expect("it was looked around just now");
+        let mut report = reach.report.clone();
         let batch = job.job_type().is_batch();
-        let limit = rank::visit_limit(reach.len(), batch, self.weighs, group.count(), self.node_limit);
-        let only = reach
-            .iter()
-            .filter(|node| wanted.only.is_none_or(|only| only == node.id));
-        let candidates = only.filter_map(|node| self.candidate(node, wanted, &criteria, &mut report));
+        let limit = rank::visit_limit(
+            reach.nodes.len(),
+            batch,
+            self.weighs,
+            group.count(),
+            self.node_limit,
+        );
+        // Every placement goes on where the last one stopped looking, so that a large fleet fills up evenly.
+        let (passed, ahead) = reach.nodes.split_at(self.cursor.min(reach.nodes.len()));
+        let mut looked_at = 0;
+        let candidates = ahead.iter().chain(passed).inspect(|_| looked_at += 1);
+        let candidates = candidates
+            .filter(|node| wanted.only.is_none_or(|only| only == node.id))
+            .filter_map(|node| self.candidate(node, wanted, &criteria, &mut report));
         let taken = rank::visit(candidates, (limit, rank::SKIPPED_MAX), |candidate| candidate.norm);
         let best = rank::best(&taken, |candidate| candidate.norm);
         let Some(best) = best else {
             return Err(Box::new(report));
         };
         report.scores = top_scores(&taken, best.node.id);
-        Ok(Placement {
+        let placement = Placement {
             node: best.node.id,
             ports: best.ports.clone(),
             resources: criteria.resources.clone(),
             report,
-        })
+        };
+        if wanted.only.is_none() {
+            self.cursor = (self.cursor + looked_at) % reach.nodes.len().max(1);
+        }
+        Ok(placement)
+    }
+
+    /// Finds the nodes that the job may use at all, once for each of its versions.
+    fn look_around(&mut self, job: &Job) {
+        if self
+            .reach
+            .as_ref()
+            .is_some_and(|reach| reach.version == job.version())
+        {
+            return;
+        }
+        let mut report = PlacementReport {
+            node_pool: job.node_pool().to_owned(),
+            ..PlacementReport::default()
+        };
+        let mut nodes = Vec::new();
+        for node in self.order.iter().filter(|node| feasible::is_in_pool(job, node)) {
+            report.nodes_in_pool += 1;
+            if feasible::is_in_reach(job, node) {
+                *report
+                    .nodes_available
+                    .entry(node.fingerprint.datacenter.clone())
+                    .or_default() += 1;
+                nodes.push(*node);
+            }
+        }
+        self.reach = Some(Reach {
+            version: job.version(),
+            nodes,
+            report,
+        });
+        self.cursor = 0;
     }
 
     /// What nodes are compared by.
@@ -216,7 +261,7 @@ impl<'a> Scheduler<'a> {
             }
             *uses.existing.entry(value).or_default() += 1;
         }
-        for alloc in self.placed.iter().filter(|alloc| counts(alloc)) {
+        for alloc in self.placed.values().flatten().filter(|alloc| counts(alloc)) {
             if let Some(value) = value(alloc) {
                 *uses.planned.entry(value).or_default() += 1;
             }
@@ -316,7 +361,7 @@ impl<'a> Scheduler<'a> {
     fn proposed(&self, node: NodeId) -> impl Iterator<Item = &Allocation> {
         let stored = self.state.allocs_of_node(node).map(Arc::as_ref);
         let stays = stored.filter(|alloc| !alloc.is_terminal() && !self.stopped.contains(&alloc.id));
-        stays.chain(self.placed.iter().filter(move |alloc| alloc.node == node))
+        stays.chain(self.placed.get(&node).into_iter().flatten())
     }
 }
 

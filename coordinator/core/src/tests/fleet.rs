@@ -93,7 +93,7 @@ pub(super) fn job(json: serde_json::Value) -> Job {
 
 impl Fleet {
     pub(super) fn new(nodes: u32) -> Self {
-        let mut core = Coordinator::new(Options::default(), State::default(), 7);
+        let mut core = Coordinator::new(Options { session_grace: Duration::ZERO, ..Options::default() }, State::default(), 7);
         let now = Timestamp::from_secs(1_000_000);
         core.start(now);
         let mut fleet = Self {
@@ -165,7 +165,7 @@ impl Fleet {
 
     /// The coordinator starts anew with this state.
     pub(super) fn restart(&mut self, state: State) {
-        self.core = Coordinator::new(Options::default(), state, 8);
+        self.core = Coordinator::new(Options { session_grace: Duration::ZERO, ..Options::default() }, state, 8);
         let effects = self.core.start(self.now);
         self.execute(effects);
         self.settle();

@@ -1,11 +1,12 @@
 //! Deployments: how a new version takes the place of an old one, and what happens when it is no good.
 
 use holdfast_shared::id::JobKey;
-use holdfast_shared::model::{Deployment, DeploymentStatus, Job};
+use holdfast_shared::model::{ClientStatus, Deployment, DeploymentStatus, Job};
 use holdfast_shared::time::Duration;
 use serde_json::{Value, json};
 
 use super::fleet::{Fleet, job};
+use crate::{Command, DeploymentAction, Refusal};
 
 fn key() -> JobKey {
     JobKey::new("default", "web")
@@ -133,7 +134,7 @@ fn canaries_are_tried_beside_the_old_version_and_promote_themselves() {
     for agent in fleet.agents.values_mut() {
         agent.stuck = false;
     }
-    fleet.becomes(canary.id, holdfast_shared::model::ClientStatus::Running);
+    fleet.becomes(canary.id, ClientStatus::Running);
     fleet.advance(Duration::from_secs(5));
     assert_eq!(
         (running(&fleet, 0), running(&fleet, 1)),
@@ -170,4 +171,99 @@ fn a_newer_version_ends_the_deployment_before_it() {
     fleet.run(&version(2, &update));
     let older = of_version(&fleet, 1);
     assert_eq!(older.status_description, "Cancelled due to newer version of job");
+}
+
+fn act(fleet: &mut Fleet, version: u64, action: DeploymentAction) -> Result<(), Refusal> {
+    let id = of_version(fleet, version).id;
+    fleet.command(Command::Deployment { id, action }).map(|_| ())
+}
+
+#[test]
+fn canaries_wait_for_an_operator_who_cannot_promote_too_few() {
+    let update = json!({ "MaxParallel": 3, "Canary": 2 });
+    let mut fleet = Fleet::new(3);
+    fleet.run(&version(0, &update));
+    for agent in fleet.agents.values_mut() {
+        agent.stuck = true;
+    }
+    fleet.run(&version(1, &update));
+    let waiting = (
+        DeploymentStatus::Running,
+        "Deployment is running but requires manual promotion".to_owned(),
+    );
+    assert_eq!(deployment(&fleet), waiting);
+    let canaries: Vec<_> = fleet
+        .core
+        .state()
+        .allocs
+        .values()
+        .filter(|it| it.canary)
+        .map(|it| it.id)
+        .collect();
+    fleet.becomes(canaries[0], ClientStatus::Running);
+    let promote = DeploymentAction::Promote { groups: None };
+    let refusal = Refusal::Invalid("Task group \"app\" has 1/2 healthy allocations".into());
+    assert_eq!(act(&mut fleet, 1, promote.clone()), Err(refusal));
+    fleet.becomes(canaries[1], ClientStatus::Running);
+    // Healthy canaries wait as long as the operator likes.
+    fleet.advance(Duration::from_secs(700));
+    assert_eq!(deployment(&fleet), waiting);
+    for agent in fleet.agents.values_mut() {
+        agent.stuck = false;
+    }
+    act(&mut fleet, 1, promote.clone()).unwrap();
+    fleet.advance(Duration::from_secs(5));
+    assert_eq!(
+        (running(&fleet, 0), running(&fleet, 1)),
+        (0, 3),
+        "{:?}",
+        fleet.allocs("web")
+    );
+    assert_eq!(deployment(&fleet).0, DeploymentStatus::Successful);
+    assert_eq!(
+        act(&mut fleet, 1, promote),
+        Err(Refusal::Invalid("can't promote terminal deployment".into()))
+    );
+}
+
+#[test]
+fn a_halted_deployment_replaces_nothing_until_it_goes_on() {
+    let update = json!({ "MaxParallel": 1 });
+    let mut fleet = Fleet::new(3);
+    fleet.run(&version(0, &update));
+    for agent in fleet.agents.values_mut() {
+        agent.stuck = true;
+    }
+    fleet.run(&version(1, &update));
+    act(&mut fleet, 1, DeploymentAction::Pause).unwrap();
+    assert_eq!(
+        deployment(&fleet),
+        (DeploymentStatus::Paused, "Deployment is paused".into())
+    );
+    let started = fleet.alloc("web", |it| it.job_version == 1);
+    for agent in fleet.agents.values_mut() {
+        agent.stuck = false;
+    }
+    fleet.becomes(started.id, ClientStatus::Running);
+    fleet.advance(Duration::from_secs(700));
+    assert_eq!((running(&fleet, 0), running(&fleet, 1)), (2, 1));
+    act(&mut fleet, 1, DeploymentAction::Resume).unwrap();
+    fleet.advance(Duration::from_secs(5));
+    assert_eq!(running(&fleet, 1), 3);
+    assert_eq!(deployment(&fleet).0, DeploymentStatus::Successful);
+}
+
+#[test]
+fn a_deployment_that_an_operator_gives_up_goes_back_to_the_stable_version() {
+    let update = json!({ "MaxParallel": 1, "AutoRevert": true });
+    let mut fleet = Fleet::new(3);
+    fleet.run(&version(0, &update));
+    for agent in fleet.agents.values_mut() {
+        agent.stuck = true;
+    }
+    fleet.run(&version(1, &update));
+    act(&mut fleet, 1, DeploymentAction::Fail).unwrap();
+    let text = "Deployment marked as failed - rolling back to job version 0";
+    assert_eq!(of_version(&fleet, 1).status_description, text);
+    assert_eq!(fleet.core.state().jobs[&key()].version(), 2);
 }

@@ -52,6 +52,9 @@ fn format_list(template: &str, args: &[Value]) -> Outcome {
     rows.collect::<Result<_, _>>().map(Value::List)
 }
 
+/// Wider or more precise is a mistake.
+const WIDEST: usize = 1_000;
+
 /// One `%…` of a template.
 #[derive(Debug, Default)]
 struct Verb {
@@ -130,7 +133,7 @@ fn read_verb(
                 } else {
                     &mut verb.width
                 };
-                *number = Some(number.unwrap_or(0) * 10 + digit);
+                *number = Some((number.unwrap_or(0) * 10 + digit).min(WIDEST));
             }
             '.' => {
                 in_precision = true;

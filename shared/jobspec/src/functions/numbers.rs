@@ -73,10 +73,10 @@ fn round(value: &Value, how: fn(f64) -> f64) -> Outcome {
 }
 
 fn finite(number: f64) -> Outcome {
-    if number.is_nan() {
-        Err("the result is not a number".into())
-    } else {
+    if number.is_finite() {
         Ok(Value::Number(Number::from_f64(number)))
+    } else {
+        Err("the result is not a number that a job can use".into())
     }
 }
 

@@ -13,7 +13,10 @@ pub(super) const TABLE: &[Function] = &[
         Ok(Value::text(text(&args[0]).trim_end_matches(['\r', '\n'])))
     }),
     fixed("indent", &[("spaces", Kind::Number), STR], |_, args| {
-        let blanks = " ".repeat(usize::try_from(integer(args, 0)?).unwrap_or(0));
+        let spaces = usize::try_from(integer(args, 0)?)
+            .ok()
+            .filter(|spaces| *spaces <= 1_000);
+        let blanks = " ".repeat(spaces.ok_or("the number of spaces must be between 0 and 1000")?);
         Ok(Value::text(text(&args[1]).replace('\n', &format!("\n{blanks}"))))
     }),
     variadic(

@@ -1,5 +1,7 @@
 //! Text.
 
+use std::sync::Arc;
+
 use gotmpl::Value;
 use regex_lite::Regex;
 
@@ -88,7 +90,7 @@ pub(super) fn title(text: &str) -> String {
 fn split(separator: &str, text: &str) -> Value {
     let text = text.trim();
     if text.is_empty() {
-        return Value::List(std::sync::Arc::from([]));
+        return Value::List(Arc::from([]));
     }
     if separator.is_empty() {
         return Value::List(text.chars().map(|c| string(c.to_string())).collect());

@@ -1,0 +1,80 @@
+//! What operators do with deployments: promote, halt, let go on, give up.
+
+use std::collections::BTreeSet;
+
+use holdfast_shared::id::DeploymentId;
+use holdfast_shared::model::{Deployment, Trigger};
+
+use crate::deployment;
+use crate::effect::{Refusal, Response};
+use crate::input::DeploymentAction;
+use crate::ledger::Ledger;
+
+/// Acts on a deployment; an evaluation carries on from there.
+pub(super) fn act(
+    ledger: &mut Ledger,
+    id: DeploymentId,
+    action: &DeploymentAction,
+) -> Result<Response, Refusal> {
+    let known = ledger.state.deployments.get(&id).cloned();
+    let deployment = known.ok_or_else(|| Refusal::NotFound(format!("deployment {id}")))?;
+    if !deployment.status.is_active() {
+        return Err(Refusal::Invalid(format!(
+            "can't {} terminal deployment",
+            verb(action)
+        )));
+    }
+    match action {
+        DeploymentAction::Promote { groups } => {
+            let groups = promotable(ledger, &deployment, groups.as_deref())?;
+            deployment::promote(ledger, id, &groups);
+        }
+        DeploymentAction::Pause => deployment::pause(ledger, id, true),
+        DeploymentAction::Resume => deployment::pause(ledger, id, false),
+        DeploymentAction::Fail => deployment::give_up(ledger, id),
+    }
+    let mut eval = ledger.new_eval(&deployment.job, Trigger::DeploymentWatcher);
+    eval.deployment = Some(id);
+    let response = Response {
+        eval: Some(eval.id),
+        eval_create_index: ledger.index(),
+        job_modify_index: deployment.job_spec_modify_index,
+        index: ledger.index(),
+    };
+    ledger.put_eval(eval);
+    Ok(response)
+}
+
+fn verb(action: &DeploymentAction) -> &'static str {
+    match action {
+        DeploymentAction::Promote { .. } => "promote",
+        DeploymentAction::Pause => "pause",
+        DeploymentAction::Resume => "resume",
+        DeploymentAction::Fail => "fail",
+    }
+}
+
+/// The groups to promote, each with enough healthy canaries.
+fn promotable(
+    ledger: &Ledger,
+    deployment: &Deployment,
+    wanted: Option<&[String]>,
+) -> Result<BTreeSet<String>, Refusal> {
+    let all = || deployment.groups.keys().cloned().collect();
+    let groups: BTreeSet<String> = wanted.map_or_else(all, |names| names.iter().cloned().collect());
+    for name in &groups {
+        let Some(group) = deployment.groups.get(name) else {
+            return Err(Refusal::Invalid(format!(
+                "the deployment has no task group {name:?}"
+            )));
+        };
+        let healthy = deployment::healthy_canaries(&ledger.state, deployment, name);
+        if healthy < group.desired_canaries && !group.promoted {
+            let wanted = group.desired_canaries;
+            return Err(Refusal::Invalid(format!(
+                "Task group {name:?} has {healthy}/{wanted} healthy allocations"
+            )));
+        }
+    }
+    Ok(groups)
+}
