@@ -344,7 +344,9 @@ impl Data for Known<'_> {
             .catalog
             .services
             .iter()
-            .find(|it| it.namespace == self.namespace && it.name == name)?;
+            .find(|it| it.namespace == self.namespace && it.name == name)
+            // A service without an instance does not exist yet: the template waits for it, or keeps what it has.
+            .filter(|it| !it.instances.is_empty())?;
         let instances = service.instances.iter().map(|instance| ServiceInstance {
             id: instance.id.clone(),
             name: service.name.clone(),

@@ -74,27 +74,15 @@ fn evals_and_allocs(state: &State, ledger: &Ledger, options: &Options) -> Vec<De
         .filter(|alloc| is_collectable(state, alloc) && old(alloc.modify_time))
         .map(|alloc| alloc.id)
         .collect();
-    // A chain of replacements is one slot: as long as one of it counts, all of it is remembered.
-    let linked: Vec<AllocId> = state
+    // A chain of replacements is one slot: the neighbours of what counts are remembered, so that it holds together.
+    let neighbours: Vec<AllocId> = state
         .allocs
         .values()
-        .filter(|alloc| !allocs.contains(&alloc.id))
+        .filter(|alloc| !allocs.contains(&alloc.id) && !alloc.is_terminal())
         .flat_map(|alloc| alloc.previous.into_iter().chain(alloc.next))
         .collect();
-    for mut id in linked {
-        while allocs.remove(&id) {
-            let Some(previous) = state.allocs.get(&id).and_then(|alloc| alloc.previous) else {
-                break;
-            };
-            if state
-                .allocs
-                .get(&previous)
-                .is_none_or(|it| it.client != ClientStatus::Lost)
-            {
-                break;
-            }
-            id = previous;
-        }
+    for id in neighbours {
+        allocs.remove(&id);
     }
     let placed_by: BTreeSet<EvalId> = state
         .allocs

@@ -4,6 +4,11 @@
 //! time, and executes the [`Effect`]s that come out, in order. State is a fold over [`Delta`]s: there is no other way
 //! to change it, and what is persisted, replicated, streamed and logged is exactly them.
 //!
+//! Where to read on: [`Coordinator`] is the front door; `admit` takes what operators want, `report` and [`heartbeat`] what
+//! agents say; `broker` decides which evaluation is next, `evaluate` runs it: [`reconciler`] finds out what should change,
+//! [`scheduler`] where things go, `plan` writes it down. `deployment`, `services`, `assignments` and `interest` draw the
+//! consequences. [`conformance`] holds all that against recorded decisions.
+//!
 //! ```text
 //! Input ─► admit ─► Evaluation ─► broker ─► reconciler ─► scheduler ─► plan ─► Deltas ─► state ─► Effects
 //!             ▲                                                                   │

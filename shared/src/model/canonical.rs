@@ -280,7 +280,9 @@ fn fill_disconnect(block: &mut Disconnect) {
 
 /// Sets fields of an object that are missing, null, empty or zero.
 fn fill_fields(object: &mut Value, defaults: Value) {
-    let (Value::Object(fields), Value::Object(defaults)) = (object, defaults) else { return };
+    let (Value::Object(fields), Value::Object(defaults)) = (object, defaults) else {
+        return;
+    };
     for (name, default) in defaults {
         let field = fields.entry(name).or_insert(Value::Null);
         if field.is_null() || *field == json!("") || *field == json!(0) {
@@ -317,16 +319,28 @@ fn fill_csi_plugin(plugin: &mut Option<Value>) {
 /// The service mesh is only carried along; these are the defaults that are shown.
 fn fill_connect(connect: &mut Value) {
     if let Some(task) = connect.get_mut("SidecarTask").filter(|task| task.is_object()) {
-        fill_fields(task, json!({ "KillTimeout": Duration::from_secs(5), "ShutdownDelay": 0, "LogConfig": {}, "Resources": {} }));
+        fill_fields(
+            task,
+            json!({ "KillTimeout": Duration::from_secs(5), "ShutdownDelay": 0, "LogConfig": {}, "Resources": {} }),
+        );
         let logs = json!({ "Disabled": false, "Enabled": null, "MaxFileSizeMB": 10, "MaxFiles": 10 });
         fill_fields(&mut task["LogConfig"], logs);
-        let cpu = if task["Resources"]["Cores"].as_i64().unwrap_or(0) > 0 { 0 } else { 100 };
-        fill_fields(&mut task["Resources"], json!({ "CPU": cpu, "Cores": 0, "MemoryMB": 300 }));
+        let cpu = if task["Resources"]["Cores"].as_i64().unwrap_or(0) > 0 {
+            0
+        } else {
+            100
+        };
+        fill_fields(
+            &mut task["Resources"],
+            json!({ "CPU": cpu, "Cores": 0, "MemoryMB": 300 }),
+        );
     }
     if let Some(proxy) = connect.pointer_mut("/Gateway/Proxy") {
         fill_fields(proxy, json!({ "ConnectTimeout": Duration::from_secs(5) }));
     }
-    let listeners = connect.pointer_mut("/Gateway/Ingress/Listeners").and_then(Value::as_array_mut);
+    let listeners = connect
+        .pointer_mut("/Gateway/Ingress/Listeners")
+        .and_then(Value::as_array_mut);
     for listener in listeners.into_iter().flatten() {
         fill_fields(listener, json!({ "Protocol": "tcp" }));
     }

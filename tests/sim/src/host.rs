@@ -132,38 +132,32 @@ impl World {
     }
 
     fn tell_delta(&mut self, delta: &Delta) {
-        match delta {
+        let durable = &self.host.durable;
+        let text = match delta {
             Delta::Allocation(alloc) => {
-                let old = self.host.durable.allocs.get(&alloc.id);
-                if old.is_none_or(|old| (old.desired, old.client) != (alloc.desired, alloc.client)) {
-                    let alloc = alloc.clone();
-                    self.tell(|| {
-                        format!(
-                            "alloc {} {} v{} on {}: {}/{} {}",
-                            alloc.id.short(),
-                            alloc.name,
-                            alloc.job_version,
-                            alloc.node.short(),
-                            alloc.desired,
-                            alloc.client,
-                            alloc.desired_description
-                        )
-                    });
+                let old = durable.allocs.get(&alloc.id);
+                if old.is_some_and(|old| (old.desired, old.client) == (alloc.desired, alloc.client)) {
+                    return;
                 }
+                let (id, node) = (alloc.id.short(), alloc.node.short());
+                let (version, why) = (alloc.job_version, &alloc.desired_description);
+                format!(
+                    "alloc {id} {} v{version} on {node}: {}/{} {why}",
+                    alloc.name, alloc.desired, alloc.client
+                )
             }
             Delta::Node(node) => {
-                if self
-                    .host
-                    .durable
+                if durable
                     .nodes
                     .get(&node.id)
-                    .is_none_or(|old| old.status != node.status)
+                    .is_some_and(|old| old.status == node.status)
                 {
-                    let node = node.clone();
-                    self.tell(|| format!("node {} is {}", node.id.short(), node.status));
+                    return;
                 }
+                format!("node {} is {}", node.id.short(), node.status)
             }
-            _ => {}
-        }
+            _ => return,
+        };
+        self.tell(|| text);
     }
 }

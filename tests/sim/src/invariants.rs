@@ -192,8 +192,12 @@ impl World {
                     .map(|alloc| {
                         let agent = self.devices.get(&alloc.node).and_then(|device| device.agent());
                         let record = agent.and_then(|agent| agent.alloc(alloc.id));
-                        let phases = record.map(|it| it.tasks.values().map(|task| task.phase).collect::<Vec<_>>());
-                        format!("{} {}/{} (tasks: {phases:?})", alloc.name, alloc.desired, alloc.client)
+                        let phases =
+                            record.map(|it| it.tasks.values().map(|task| task.phase).collect::<Vec<_>>());
+                        format!(
+                            "{} {}/{} (tasks: {phases:?})",
+                            alloc.name, alloc.desired, alloc.client
+                        )
                     })
                     .collect();
                 let text = format!(

@@ -86,6 +86,33 @@ mod tests {
     }
 
     #[test]
+    fn what_differs_from_the_vectors_is_noticed() {
+        let text = include_str!("../../../../tests/vectors/reconnect.json");
+        for (from, to, id) in [
+            (
+                "\"b\": \"n2:stop/complete\"",
+                "\"b\": \"n2:run/running\"",
+                "reconnect-115",
+            ),
+            ("\"at_s\": 10030", "\"at_s\": 10031", "reconnect-001"),
+            (
+                "\"category\": \"expiring\"",
+                "\"category\": \"lost\"",
+                "reconnect-085",
+            ),
+            (
+                "\"keep\": \"replacement\"",
+                "\"keep\": \"original\"",
+                "reconnect-066",
+            ),
+        ] {
+            let wrong = text.replace(from, to);
+            assert!(wrong != text, "{from} is not in the file");
+            assert!(failures("reconnect", &wrong).contains(&format!("{id}: ")), "{id}");
+        }
+    }
+
+    #[test]
     fn disconnects_and_reconnects_go_as_recorded() {
         assert_eq!(
             failures(

@@ -7,8 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_shared::id::{AllocId, NodeId};
 use holdfast_shared::model::{
-    Allocation, ClientStatus, Disconnect, DriverState, Fingerprint, Job, NodeResources, Task, TaskGroup,
-    TaskRunState,
+    Allocation, ClientStatus, DriverState, Fingerprint, Job, NodeResources, Task, TaskGroup, TaskRunState,
 };
 use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::{AllocReport, FromAgent, Held, Presence, Register, Report, TaskReport, ToAgent};
@@ -59,12 +58,19 @@ const FIRST: NodeId = NodeId(1);
 impl Story {
     /// Three nodes of equal rank. The first one is alone until the first allocation is placed.
     fn new(input: &Value) -> Self {
-        let mut core = Coordinator::new(Options { session_grace: Duration::ZERO, ..Options::default() }, State::default(), 1);
+        let mut core = Coordinator::new(
+            Options {
+                session_grace: Duration::ZERO,
+                ..Options::default()
+            },
+            State::default(),
+            1,
+        );
         core.start(BEGIN);
         let group = TaskGroup {
             name: Some("web".into()),
             count: input["count"].as_i64(),
-            disconnect: build::disconnect_block(&input["disconnect"]).map(|block| Disconnect { ..block }),
+            disconnect: build::disconnect_block(&input["disconnect"]),
             reschedule_policy: build::reschedule_block(&input["reschedule"]),
             services: Some(vec![holdfast_shared::model::Service {
                 name: "edge".into(),

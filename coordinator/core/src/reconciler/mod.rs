@@ -3,7 +3,7 @@
 //! It places nothing (the scheduler does) and stores nothing (the plan does). Order of work and every rule:
 //! `scheduling-semantics.md` sections 1 and 3; where "our rules" of 1.10 differ from the original, they are followed.
 //!
-//! The unit of counting is the [slot](slots::Slot): an allocation together with its replacements.
+//! The unit of counting is the slot: an allocation together with its replacements.
 
 pub mod classify;
 mod fill;

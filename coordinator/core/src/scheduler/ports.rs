@@ -86,3 +86,114 @@ fn published(port: &Port, value: u16, dynamic: bool, node: &Node) -> AssignedPor
         dynamic,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use holdfast_shared::id::NodeId;
+    use holdfast_shared::model::{Eligibility, Fingerprint, HostNetwork, Network, NodeResources, NodeStatus};
+    use holdfast_shared::time::Timestamp;
+
+    use super::*;
+
+    fn node(dynamic: (u16, u16)) -> Node {
+        let network = |address: &str| HostNetwork {
+            address: address.into(),
+            interface: String::new(),
+        };
+        let fingerprint = Fingerprint {
+            resources: NodeResources {
+                reserved_ports: vec![22],
+                dynamic_port_min: dynamic.0,
+                dynamic_port_max: dynamic.1,
+                ..NodeResources::default()
+            },
+            host_networks: [
+                ("default".to_owned(), network("192.0.2.1")),
+                ("public".to_owned(), network("198.51.100.1")),
+            ]
+            .into(),
+            ..Fingerprint::default()
+        };
+        Node {
+            id: NodeId(7),
+            fingerprint,
+            status: NodeStatus::Ready,
+            status_description: String::new(),
+            status_since: Timestamp::ZERO,
+            eligibility: Eligibility::Eligible,
+            last_heard: Timestamp::ZERO,
+            session: 1,
+            generation: 0,
+            events: Vec::new(),
+            create_index: 1,
+            modify_index: 1,
+            missed_heartbeat_index: 0,
+            alloc_update_index: 0,
+        }
+    }
+
+    fn group(fixed: &[(&str, i64, &str)], dynamic: &[&str]) -> TaskGroup {
+        let port = |label: &str, value, network: &str| Port {
+            label: label.into(),
+            value,
+            to: -1,
+            host_network: network.into(),
+            ..Port::default()
+        };
+        let network = Network {
+            reserved_ports: Some(
+                fixed
+                    .iter()
+                    .map(|(label, value, name)| port(label, *value, name))
+                    .collect(),
+            ),
+            dynamic_ports: Some(dynamic.iter().map(|label| port(label, 0, "")).collect()),
+            ..Network::default()
+        };
+        TaskGroup {
+            networks: Some(vec![network]),
+            ..TaskGroup::default()
+        }
+    }
+
+    #[test]
+    fn fixed_and_chosen_ports_are_published_on_the_address_of_their_network() {
+        let wanted = group(&[("web", 8080, "public")], &["a", "b"]);
+        let ports = assign(&wanted, &node((20_000, 20_001)), std::iter::empty()).unwrap();
+        assert_eq!(
+            (ports[0].value, ports[0].host_ip.as_str(), ports[0].to),
+            (8080, "198.51.100.1", 8080)
+        );
+        let mut chosen: Vec<u16> = ports[1..].iter().map(|port| port.value).collect();
+        chosen.sort_unstable();
+        assert_eq!(chosen, [20_000, 20_001]);
+        assert!(ports[1].dynamic && ports[1].host_ip == "192.0.2.1");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        for (wanted, text) in [
+            (
+                group(&[("ssh", 22, "")], &[]),
+                "network: reserved port collision ssh=22",
+            ),
+            (
+                group(&[("a", 80, ""), ("b", 80, "")], &[]),
+                "network: reserved port collision b=80",
+            ),
+            (
+                group(&[("a", 70_000, "")], &[]),
+                "network: reserved port collision a=70000",
+            ),
+            (
+                group(&[], &["a", "b", "c"]),
+                "network: dynamic port selection failed",
+            ),
+        ] {
+            assert_eq!(
+                assign(&wanted, &node((20_000, 20_001)), std::iter::empty()).unwrap_err(),
+                text
+            );
+        }
+    }
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::fleet::{Fleet, job};
 use super::life::web;
-use crate::{Command, Input};
+use crate::{Command, DeploymentAction, Input};
 
 const LOST_AFTER: i64 = 3_600_000_000_000;
 
@@ -334,4 +334,79 @@ fn every_report_is_acknowledged_when_it_is_durable() {
     fleet.report_all(node);
     let agent = &fleet.agents[&node];
     assert_eq!(agent.acked, agent.seq);
+}
+
+#[test]
+fn a_replacement_that_a_deployment_held_up_comes_when_the_deployment_ends() {
+    let mut wanted = edge("Disconnect", json!({ "LostAfter": LOST_AFTER }));
+    wanted["TaskGroups"][0]["Update"] = json!({ "MaxParallel": 1 });
+    let mut fleet = Fleet::new(3);
+    for agent in fleet.agents.values_mut() {
+        agent.coy = true;
+    }
+    fleet.run(&job(wanted));
+    let original = fleet.alloc("edge", |_| true);
+    fleet.disconnect(original.node);
+    fleet.advance(Duration::from_secs(120));
+    assert_eq!(
+        fleet.allocs("edge").len(),
+        1,
+        "allocations of an active deployment are not replaced"
+    );
+    let id = *fleet.core.state().deployments.keys().next().unwrap();
+    fleet
+        .command(Command::Deployment {
+            id,
+            action: DeploymentAction::Fail,
+        })
+        .unwrap();
+    let replacement = fleet.alloc("edge", |it| it.id != original.id);
+    assert_eq!(
+        (replacement.client, replacement.previous),
+        (ClientStatus::Running, Some(original.id))
+    );
+}
+
+#[test]
+fn a_node_that_vanishes_again_before_it_reported_does_not_hold_up_the_replacement() {
+    let mut fleet = settled(edge("Disconnect", json!({ "LostAfter": LOST_AFTER })));
+    let original = fleet.alloc("edge", |_| true);
+    fleet.disconnect(original.node);
+    fleet.advance(Duration::from_secs(28));
+    // It is back for a moment, just when the follow-up evaluation is due, and says nothing.
+    fleet.agents.get_mut(&original.node).unwrap().mute = true;
+    fleet.register(original.node);
+    fleet.advance(Duration::from_secs(5));
+    assert_eq!(
+        fleet.allocs("edge").len(),
+        1,
+        "nothing is decided on an unconfirmed original"
+    );
+    fleet.disconnect(original.node);
+    fleet.settle();
+    assert_eq!(fleet.allocs("edge").len(), 2);
+}
+
+#[test]
+fn with_stop_on_client_after_nothing_is_placed_before_the_node_has_stopped_it() {
+    let policy = json!({ "StopOnClientAfter": 60_000_000_000_i64 });
+    let mut fleet = settled(edge("Disconnect", policy));
+    let original = fleet.alloc("edge", |_| true);
+    fleet.disconnect(original.node);
+    fleet.settle();
+    assert_eq!(fleet.alloc("edge", |_| true).client, ClientStatus::Lost);
+    fleet
+        .command(Command::EvaluateJob {
+            key: original.job.clone(),
+            force_reschedule: false,
+        })
+        .unwrap();
+    fleet.advance(Duration::from_secs(63));
+    assert_eq!(
+        fleet.allocs("edge").len(),
+        1,
+        "60 s and the time to end are not over"
+    );
+    fleet.advance(Duration::from_secs(4));
+    assert_eq!(fleet.allocs("edge").len(), 2);
 }

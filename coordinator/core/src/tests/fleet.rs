@@ -27,6 +27,8 @@ pub(super) struct Agent {
     pub(super) broken: BTreeSet<u64>,
     /// Whether what it is told takes forever to start.
     pub(super) stuck: bool,
+    /// Whether it never makes up its mind about health.
+    pub(super) coy: bool,
     /// Whether it says nothing about its allocations.
     pub(super) mute: bool,
     /// Whether messages to it get lost.
@@ -93,7 +95,14 @@ pub(super) fn job(json: serde_json::Value) -> Job {
 
 impl Fleet {
     pub(super) fn new(nodes: u32) -> Self {
-        let mut core = Coordinator::new(Options { session_grace: Duration::ZERO, ..Options::default() }, State::default(), 7);
+        let mut core = Coordinator::new(
+            Options {
+                session_grace: Duration::ZERO,
+                ..Options::default()
+            },
+            State::default(),
+            7,
+        );
         let now = Timestamp::from_secs(1_000_000);
         core.start(now);
         let mut fleet = Self {
@@ -165,7 +174,14 @@ impl Fleet {
 
     /// The coordinator starts anew with this state.
     pub(super) fn restart(&mut self, state: State) {
-        self.core = Coordinator::new(Options { session_grace: Duration::ZERO, ..Options::default() }, state, 8);
+        self.core = Coordinator::new(
+            Options {
+                session_grace: Duration::ZERO,
+                ..Options::default()
+            },
+            state,
+            8,
+        );
         let effects = self.core.start(self.now);
         self.execute(effects);
         self.settle();
@@ -190,7 +206,7 @@ impl Fleet {
                 id: alloc.id,
                 client: *status,
                 description: String::new(),
-                healthy: healthy(alloc, *status),
+                healthy: healthy(alloc, *status).filter(|_| !agent.coy),
                 address: String::new(),
                 tasks: vec![TaskReport {
                     name: "main".into(),

@@ -282,3 +282,28 @@ fn evaluations_of_one_job_that_wait_together_become_one() {
         3
     );
 }
+
+#[test]
+fn what_is_over_is_forgotten_after_its_time_and_not_before() {
+    let mut fleet = Fleet::new(2);
+    let mut update = web(1);
+    fleet.run(&job(update.clone()));
+    update["TaskGroups"][0]["Tasks"][0]["Env"] = json!({ "A": "1" });
+    fleet.run(&job(update));
+    fleet.advance(Duration::from_secs(5));
+    assert_eq!(fleet.allocs("web").len(), 2);
+    fleet
+        .command(Command::DeregisterJob {
+            key: key(),
+            purge: false,
+            no_shutdown_delay: false,
+        })
+        .unwrap();
+    fleet.advance(Duration::from_secs(1800));
+    assert_eq!(fleet.allocs("web").len(), 2);
+    fleet.advance(Duration::from_secs(2200));
+    assert!(fleet.allocs("web").is_empty() && fleet.core.state().deployments.is_empty());
+    assert!(fleet.core.state().jobs.contains_key(&key()));
+    fleet.advance(Duration::from_secs(4 * 3600));
+    assert!(fleet.core.state().jobs.is_empty() && fleet.core.state().versions.is_empty());
+}
