@@ -168,6 +168,18 @@ impl Machine {
         service.kill(Signal::KILL)
     }
 
+    /// Sends the podman service a signal: [`Signal::STOP`] makes it hang, [`Signal::CONT`] lets it go on.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn signal_podman(&mut self, signal: Signal) -> anyhow::Result<()> {
+        let (_, service) = self
+            .podman
+            .as_mut()
+            .context("this machine has no podman service")?;
+        service.signal(signal)
+    }
+
     /// Starts the podman service again after [`Machine::kill_podman`].
     ///
     /// # Errors

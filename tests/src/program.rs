@@ -63,21 +63,29 @@ impl Program {
         matches!(self.outer.try_wait(), Ok(None))
     }
 
-    /// Sends a signal and waits until the program has ended.
+    /// Sends a signal and goes on.
     ///
     /// # Errors
-    /// When it had ended before.
-    pub fn kill(&mut self, signal: Signal) -> anyhow::Result<()> {
+    /// When the program had ended before.
+    pub fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
         ensure!(
             self.is_running(),
-            "{} had ended before it was stopped",
+            "{} had ended before it was signalled",
             self.label
         );
         let pid = i32::try_from(self.pid)
             .ok()
             .and_then(Pid::from_raw)
             .context("no such process id")?;
-        kill_process(pid, signal)?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    /// Sends a signal and waits until the program has ended.
+    ///
+    /// # Errors
+    /// When it had ended before, or does not end.
+    pub fn kill(&mut self, signal: Signal) -> anyhow::Result<()> {
+        self.signal(signal)?;
         wait_for(&format!("{} to end", self.label), END, || {
             ensure!(!self.is_running(), "it still runs");
             Ok(())

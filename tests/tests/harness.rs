@@ -164,3 +164,21 @@ fn nothing_is_left_of_a_fleet_whose_test_panicked() {
     assert!(panicked.join().is_err());
     assert_eq!(traces_of(&name), Vec::<String>::new());
 }
+
+#[test]
+fn nothing_is_left_of_a_fleet_whose_holder_was_killed() {
+    let fleet = Fleet::start().unwrap();
+    let mut machine = fleet.machine("edge").unwrap();
+    machine.start_podman(&fleet, &STAND_IN_IMAGES[6..]).unwrap();
+    serve(&machine, "8080").unwrap();
+    let name = fleet.name().to_string();
+    // As when the process ends without running a single destructor: the kernel closes the pipe.
+    std::mem::forget(machine);
+    drop(fleet.hand_over().unwrap());
+    wait_for("the janitor", PATIENCE, || {
+        let traces = traces_of(&name);
+        ensure!(traces.is_empty(), "{traces:?}");
+        Ok(())
+    })
+    .unwrap();
+}

@@ -187,7 +187,7 @@ impl Agent {
             ToAgent::Assignments(assignments) => self.on_assignments(assignments),
             ToAgent::Ack { session, seq } => self.on_ack(session, seq),
             ToAgent::Catalog(catalog) => self.on_catalog(catalog),
-            ToAgent::ReportAll => self.report_all(),
+            ToAgent::ReportAll => self.register(),
         }
     }
 

@@ -70,7 +70,7 @@ impl Agent {
     }
 
     /// Says who is there, what it holds and what became of everything; needs contact and a fingerprint.
-    fn register(&mut self) {
+    pub(crate) fn register(&mut self) {
         let (Some(session), Some(fingerprint)) = (self.connection.session, &self.fingerprint) else {
             return;
         };

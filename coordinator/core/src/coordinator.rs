@@ -113,7 +113,7 @@ impl Coordinator {
     /// When [`Input::Timeout`] is due, if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let deployments = self.deployment_deadlines.values().min().copied();
-        let gc = (!self.ledger.state.evals.is_empty()).then_some(self.next_gc);
+        let gc = Some(self.next_gc).filter(|at| at.is_set());
         [
             self.broker.next_at(self.ledger.now),
             self.contacts.next_at(),
@@ -156,7 +156,8 @@ impl Coordinator {
             FromAgent::Heartbeat { session, held } => {
                 match self.contacts.accepts(&self.ledger, node, session) {
                     Some(known) => {
-                        if known && !self.contacts.on_heard(&mut self.ledger, node, session) {
+                        // An unknown node registers when it is asked to report.
+                        if !known || !self.contacts.on_heard(&mut self.ledger, node, session) {
                             messages.push((node, ToAgent::ReportAll));
                         }
                         self.publisher.on_held(&mut self.ledger, node, held, false);

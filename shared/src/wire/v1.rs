@@ -20,7 +20,7 @@ pub enum ToAgent {
     },
     /// Services that its templates want to know.
     Catalog(Catalog),
-    /// Send a full report.
+    /// Register again, and report everything.
     ReportAll,
 }
 

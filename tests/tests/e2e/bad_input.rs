@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::ensure;
 use holdfast_tests::{Agent, AgentPlan, CoordinatorPlan, Fleet, wait_for};
+use rustix::process::Signal;
 
 use super::site::{HELLO, PATIENCE, Site};
 
@@ -165,6 +166,24 @@ fn podman_that_died_is_found_again_and_its_containers_never_stopped() {
         site.agents[0].machine.kill_podman()?;
         site.agents[0].machine.restart_podman()?;
         site.run_job(&job("later", GOOD))?;
+        is_steady(&site, &containers)
+    });
+}
+
+#[test]
+fn podman_that_hangs_stops_nothing_and_is_used_again_when_it_answers() {
+    Fleet::scenario(|fleet| {
+        let mut site = site(fleet)?;
+        let containers = site.agents[0].machine.containers()?;
+        site.agents[0].machine.signal_podman(Signal::STOP)?;
+        site.submit_job(&job("later", GOOD))?;
+        let alive = site.agents[0].edgectl()?.run(&["local", "status"])?;
+        ensure!(alive.contains("steady"), "{alive}");
+        site.agents[0].await_status(&site.coordinator, "ready", PATIENCE)?;
+        is_steady(&site, &containers)?;
+
+        site.agents[0].machine.signal_podman(Signal::CONT)?;
+        site.await_only_running("later")?;
         is_steady(&site, &containers)
     });
 }

@@ -266,6 +266,9 @@ impl Story {
         let seconds = plug.elapsed().as_secs_f64();
         println!("$ edgectl local status");
         println!("{}", indent(&agent.edgectl()?.run(&["local", "status"])?));
+        say(start, &format!("healing the link of {node}"));
+        agent.machine.heal(&self.coordinator.machine)?;
+        agent.await_status(&self.coordinator, "ready", PATIENCE)?;
         self.learned.push(format!(
             "power cut on {node} with the coordinator out of reach: container and process back after {seconds:.1} s"
         ));

@@ -240,3 +240,18 @@ fn contact_begins_with_who_what_and_everything() {
         .collect();
     assert_eq!(kinds, ["register", "full report", "interest"]);
 }
+
+#[test]
+fn a_coordinator_that_lost_its_state_learns_who_is_there() {
+    let mut it = running_box();
+    it.published.clear();
+    it.input(Input::Message(ToAgent::ReportAll));
+    assert!(matches!(
+        it.published[..],
+        [
+            FromAgent::Register(_),
+            FromAgent::Report(_),
+            FromAgent::Interest(_)
+        ]
+    ));
+}
