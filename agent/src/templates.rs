@@ -468,10 +468,11 @@ mod tests {
         let env = bench.with(|subject| rendered_env(subject, &bench.dir)).unwrap();
         assert_eq!(env["DB"], "10.0.0.1:5432");
 
-        // The service is known to have no instance: that is an answer. Nothing known: the file stays.
-        assert_eq!(bench.render(&catalog(&[])).unwrap().changed.len(), 1);
+        // Whether the service has no instance left or nothing is known: the file stays.
         bench.render(&catalog(&["10.0.0.2"])).unwrap();
-        assert!(!bench.render(&Catalog::default()).unwrap().missing.is_empty());
+        for nothing in [catalog(&[]), Catalog::default()] {
+            assert_eq!(bench.render(&nothing).unwrap().missing, ["service \"db\""]);
+        }
         assert!(bench.read("local/env.txt").contains("10.0.0.2"));
     }
 

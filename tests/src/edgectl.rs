@@ -49,7 +49,7 @@ impl<'a> Edgectl<'a> {
     /// # Errors
     /// When it cannot be started.
     pub fn try_run(&self, args: &[&str]) -> anyhow::Result<Printed> {
-        let mut command = self.machine.command(&self.program);
+        let mut command = self.machine.limited_command(&self.program);
         command.env("NOMAD_ADDR", &self.address).args(args);
         let output = command
             .output()

@@ -119,12 +119,19 @@ impl Machine {
         command
     }
 
+    /// As [`Machine::command`], for one that is waited for: it is ended after two minutes, so that no test hangs.
+    pub fn limited_command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = self.command("timeout");
+        command.args(["--kill-after=5", "120"]).arg(program);
+        command
+    }
+
     /// Runs a command on this machine that has to succeed; returns what it printed.
     ///
     /// # Errors
     /// With what it wrote to standard error.
     pub fn run(&self, program: impl AsRef<OsStr>, args: &[&str]) -> anyhow::Result<String> {
-        run(self.command(program).args(args))
+        run(self.limited_command(program).args(args))
     }
 
     /// Starts a command that keeps running; its output goes to the log `label` of this machine.
@@ -203,7 +210,7 @@ impl Machine {
             .podman
             .as_ref()
             .context("this machine has no podman service")?;
-        run(self.podman_command(storage)?.args(args))
+        self.run_podman(storage, args)
     }
 
     /// Names of the running containers.
@@ -225,7 +232,7 @@ impl Machine {
         self.power_on(fleet)?;
         if let Some((storage, mut service)) = self.podman.take() {
             service.wait()?;
-            run(self.podman_command(&storage)?.args(["rm", "--all", "--force"]))?;
+            self.run_podman(&storage, &["rm", "--all", "--force"])?;
             let service = self.podman_service(&storage)?;
             self.podman = Some((storage, service));
         }
@@ -344,15 +351,16 @@ impl Machine {
         self.host_path(podman::SOCKET)
     }
 
-    fn podman_command(&self, storage: &Storage) -> anyhow::Result<Command> {
-        let mut command = self.command(podman::program()?);
-        command.envs(storage.environment());
+    /// Runs podman itself, beside its service.
+    fn run_podman(&self, storage: &Storage, args: &[&str]) -> anyhow::Result<String> {
+        let mut command = self.limited_command(podman::program()?);
         storage.configure(&mut command);
-        Ok(command)
+        run(command.args(args))
     }
 
     fn podman_service(&self, storage: &Storage) -> anyhow::Result<Program> {
-        let mut command = self.podman_command(storage)?;
+        let mut command = self.command(podman::program()?);
+        storage.configure(&mut command);
         command.args([
             "system",
             "service",

@@ -58,20 +58,14 @@ impl Storage {
     /// Adds the options and environment with which every podman command of this machine runs.
     pub(crate) fn configure(&self, command: &mut Command) {
         command
+            .env("CONTAINERS_CONF", self.dir.join("containers.conf"))
+            .env("CONTAINERS_REGISTRIES_CONF", self.dir.join("registries.conf"))
             .arg("--root")
             .arg(self.dir.join("root"))
             .args(["--runroot", "/run/containers/storage", "--tmpdir", "/run/libpod"])
             .arg("--network-config-dir")
             .arg(self.dir.join("networks"))
             .args(["--storage-driver", self.driver]);
-    }
-
-    /// Environment that keeps podman from reading the host's configuration.
-    pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 2] {
-        [
-            ("CONTAINERS_CONF", self.dir.join("containers.conf")),
-            ("CONTAINERS_REGISTRIES_CONF", self.dir.join("registries.conf")),
-        ]
     }
 }
 

@@ -77,7 +77,13 @@ impl Program {
             .ok()
             .and_then(Pid::from_raw)
             .context("no such process id")?;
-        Ok(kill_process(pid, signal)?)
+        kill_process(pid, signal)?;
+        if signal != Signal::STOP {
+            // The command outside stops along with the program, and would never see its end.
+            let outer = i32::try_from(self.outer.id()).ok().and_then(Pid::from_raw);
+            kill_process(outer.context("no such process id")?, Signal::CONT)?;
+        }
+        Ok(())
     }
 
     /// Sends a signal and waits until the program has ended.
@@ -110,11 +116,9 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        if self.is_running()
-            && let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw)
-        {
-            // The program may end by itself in between; either way there is nobody to tell.
-            let _ = kill_process(pid, Signal::KILL);
+        // The program may end by itself in between; either way there is nobody to tell.
+        if self.is_running() {
+            drop(self.signal(Signal::KILL));
         }
         drop(self.outer.wait());
     }

@@ -289,7 +289,8 @@ impl SmallDisk {
         } else {
             rustix::mount::MountFlags::empty()
         };
-        rustix::mount::mount_remount(self.0.path(), flags, c"").unwrap();
+        // Busy while sled's threads of a store that has just gone still hold the file.
+        until(|| rustix::mount::mount_remount(self.0.path(), flags, c"").is_ok());
     }
 }
 
@@ -321,8 +322,27 @@ fn a_full_disk_is_survived_and_what_waited_is_written_when_there_is_room_again()
     store.retry().unwrap();
     store.commit(&[alloc(400)]).unwrap();
     drop(store);
-    let (_store, loaded) = Store::open(place);
+    let loaded = reopened(&place);
     assert_eq!((loaded.opened, loaded.state.allocs.len()), (Opened::Clean, 400));
+}
+
+/// Waits until something has come true, for a while.
+fn until(mut is_so: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !is_so() {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "it did not come true in time"
+        );
+        std::thread::yield_now();
+    }
+}
+
+/// Opens a store whose last user has just gone: sled's threads let go of the file a little later.
+fn reopened(place: &Place) -> Loaded {
+    let mut loaded = None;
+    until(|| loaded.insert(Store::open(place.clone()).1).opened != Opened::Volatile);
+    loaded.expect("it was opened")
 }
 
 #[test]
@@ -344,7 +364,7 @@ fn a_read_only_disk_gives_its_records_and_takes_changes_when_it_can_be_written_a
     disk.set_read_only(false);
     store.retry().unwrap();
     drop(store);
-    let (_store, loaded) = Store::open(place);
+    let loaded = reopened(&place);
     assert_eq!((loaded.opened, loaded.state.allocs.len()), (Opened::Clean, 2));
 }
 

@@ -35,6 +35,7 @@ pub(super) fn register(ledger: &mut Ledger, mut job: Job, wish: &Wish) -> Result
     if job.id().is_empty() {
         return Err(Refusal::Invalid("the job has no ID".into()));
     }
+    refuse_what_nobody_launches(&job)?;
     let key = job.key();
     let current = ledger.state.jobs.get(&key).cloned();
     check(current.as_deref(), wish.check_index)?;
@@ -71,6 +72,19 @@ pub(super) fn register(ledger: &mut Ledger, mut job: Job, wish: &Wish) -> Result
     }
     response.index = ledger.index();
     Ok(response)
+}
+
+/// A job that only launches others would be accepted and never run: better to say so.
+fn refuse_what_nobody_launches(job: &Job) -> Result<(), Refusal> {
+    let (kind, block) = match (&job.periodic, &job.parameterized_job) {
+        (Some(periodic), _) if periodic.is_enabled() => ("periodic: launching by the clock", "periodic"),
+        (_, Some(_)) if !job.dispatched => ("parameterized: dispatching", "parameterized"),
+        _ => return Ok(()),
+    };
+    let id = job.id();
+    let text =
+        format!("job \"{id}\" is {kind} is not available yet; register it without its `{block}` block");
+    Err(Refusal::Invalid(text))
 }
 
 /// Makes `job` the newest version: with the next number, and the oldest kept version forgotten.
