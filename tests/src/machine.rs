@@ -27,9 +27,10 @@ pub struct Machine {
     dir: PathBuf,
     cable: Mutex<Cable>,
     cgroups: Cgroups,
+    // Ended before the machine: a stopped program would hold up the end of everything around it.
+    podman: Option<(Storage, Program)>,
     /// None only in the middle of a power cycle.
     init: Option<Init>,
-    podman: Option<(Storage, Program)>,
 }
 
 /// What is wrong with a machine's cable; it stays so over a power cycle.

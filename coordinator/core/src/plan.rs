@@ -82,11 +82,21 @@ impl<'a> Plan<'a> {
             self.delayed_eval(Trigger::MaxDisconnectTimeout, *at, text);
         }
         self.place_all(changes, &conditional);
-        if changes.deployed
-            && let Some(id) = self.deployment
-        {
-            deployment::succeed(self.ledger, id);
+        if let Some(id) = self.deployment {
+            if changes.deployed {
+                deployment::succeed(self.ledger, id);
+            } else if !changes.in_place.is_empty() {
+                self.look_again(id);
+            }
         }
+    }
+
+    /// An update in place may have been the last thing to do, and nobody may report anything that shows it: the agent
+    /// may be out of contact.
+    fn look_again(&mut self, deployment: DeploymentId) {
+        let mut eval = self.ledger.new_eval(&self.eval.job, Trigger::DeploymentWatcher);
+        eval.deployment = Some(deployment);
+        self.ledger.put_eval(eval);
     }
 
     /// Ends the evaluation; what found no place waits for capacity.

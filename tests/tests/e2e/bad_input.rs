@@ -176,8 +176,8 @@ fn podman_that_hangs_stops_nothing_and_is_used_again_when_it_answers() {
         let mut site = site(fleet)?;
         let containers = site.agents[0].machine.containers()?;
         // Whoever asks podman hangs as well, this test included: it looks at the processes instead.
-        let server = |site: &Site| site.agents[0].machine.run("pgrep", &["-f", "httpd -f -p 8080"]);
-        let process = server(&site)?;
+        let server = |site: &Site| site.agents[0].machine.run("pgrep", &["-x", "httpd"]);
+        let process = wait_for("the server", PATIENCE, || server(&site))?;
         site.agents[0].machine.signal_podman(Signal::STOP)?;
         let alive = site.agents[0].edgectl()?.run(&["local", "status"])?;
         ensure!(alive.contains("steady"), "{alive}");

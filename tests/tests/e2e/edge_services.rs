@@ -173,8 +173,11 @@ fn disconnect(site: &Site, original: &Row) -> anyhow::Result<Row> {
         "{replacement:?}"
     );
 
-    let nginx = site.services(NGINX)?;
-    ensure!(nginx.len() == 2, "both copies have to be listed: {nginx:?}");
+    let nginx = wait_for("both copies to be listed", PATIENCE, || {
+        let nginx = site.services(NGINX)?;
+        ensure!(nginx.len() == 2, "{nginx:?}");
+        Ok(nginx)
+    })?;
     for row in &nginx {
         ensure!(site.ask(&row["Address"])?.contains("NOMAD_TASK_NAME=nginx\n"));
     }

@@ -178,6 +178,11 @@ fn the_replacement_stays_when_the_original_failed_meanwhile() {
         let (index, replacement) = site.cut_off("web", &original)?;
         site.agents[index].machine.podman(&["kill", "--all"])?;
         await_no_containers(&site.agents[index])?;
+        wait_for("the agent to know", PATIENCE, || {
+            let status = site.agents[index].edgectl()?.run(&["local", "status"])?;
+            ensure!(status.contains("failed"), "{status}");
+            Ok(())
+        })?;
 
         site.heal(index)?;
         site.await_status("web", &original["ID"], "failed")?;
