@@ -11,17 +11,21 @@ use super::site::{HELLO, PATIENCE, Site};
 /// Port of the container in [`job`].
 const PORT: u16 = 18080;
 
-/// A service job with one container and one plain process; `disconnect` says how long it may be away.
-fn job(disconnect: &str) -> String {
+/// A job of this type with one container and one plain process; `disconnect` says how long it may be away.
+fn job(kind: &str, disconnect: &str) -> String {
+    let update = if kind == "service" {
+        "update {\n      min_healthy_time = \"0s\"\n    }"
+    } else {
+        ""
+    };
     format!(
         r#"
 job "long" {{
+  type        = "{kind}"
   datacenters = ["dc1"]
   group "all" {{
     {disconnect}
-    update {{
-      min_healthy_time = "0s"
-    }}
+    {update}
     network {{
       port "http" {{
         static = {PORT}
@@ -85,11 +89,11 @@ fn processes(agent: &Agent) -> anyhow::Result<String> {
     agent.machine.run("ps", &["-e", "-o", "args="])
 }
 
-#[test]
-fn every_task_comes_back_after_a_power_cut_with_nothing_but_loopback() {
+/// Power cut without contact: containers and processes of a job of this type are back, in the same allocation.
+fn comes_back_offline(kind: &str) {
     Fleet::scenario(|fleet| {
         let mut site = Site::start(fleet, vec![AgentPlan::new("edge-1").images(HELLO)])?;
-        site.run_job(&job(r#"max_client_disconnect = "1h""#))?;
+        site.run_job(&job(kind, r#"max_client_disconnect = "1h""#))?;
         let original = site.await_only_running("long")?;
         await_tasks(&site.agents[0])?;
 
@@ -105,6 +109,26 @@ fn every_task_comes_back_after_a_power_cut_with_nothing_but_loopback() {
         site.await_status("long", &original["ID"], "running")?;
         await_tasks(&site.agents[0])
     });
+}
+
+#[test]
+fn a_service_job_comes_back_after_a_power_cut_with_nothing_but_loopback() {
+    comes_back_offline("service");
+}
+
+#[test]
+fn a_batch_job_comes_back_after_a_power_cut_with_nothing_but_loopback() {
+    comes_back_offline("batch");
+}
+
+#[test]
+fn a_system_job_comes_back_after_a_power_cut_with_nothing_but_loopback() {
+    comes_back_offline("system");
+}
+
+#[test]
+fn a_sysbatch_job_comes_back_after_a_power_cut_with_nothing_but_loopback() {
+    comes_back_offline("sysbatch");
 }
 
 #[test]
@@ -128,7 +152,7 @@ fn tasks_go_on_while_their_agent_is_gone_and_are_adopted_by_the_next() {
             ..CoordinatorPlan::default()
         };
         let mut site = Site::start_with(fleet, plan, vec![AgentPlan::new("edge-1").images(HELLO)])?;
-        site.run_job(&job(""))?;
+        site.run_job(&job("service", ""))?;
         await_tasks(&site.agents[0])?;
         let containers = site.agents[0].machine.containers()?;
         let pid = |agent: &Agent| {

@@ -211,9 +211,11 @@ pub(crate) fn address(agent: &Agent, port: u16) -> String {
     SocketAddr::from((agent.address(), port)).to_string()
 }
 
-/// The job files of the edge-services document, which lie beside the repository.
+/// The job files of the edge-services document, which lie beside the repository or where `HOLDFAST_SHARED` says.
 pub(crate) fn document_job(name: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    root.join("../shared/jobspecs/files/hashicorp+learn-nomad-edge/jobs")
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let shared = std::env::var_os("HOLDFAST_SHARED").map_or(beside, PathBuf::from);
+    shared
+        .join("jobspecs/files/hashicorp+learn-nomad-edge/jobs")
         .join(name)
 }
