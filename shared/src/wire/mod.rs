@@ -1,7 +1,7 @@
 //! Every byte that travels between coordinator and agents: a format version, then postcard.
 //!
 //! The shapes live in one file per version ([`v1`]) and are frozen once released; golden bytes are tested. They know
-//! nothing of the model: [`convert`] translates. The part of a job that grows from month to month travels as JSON bytes
+//! nothing of the model: `convert` translates. The part of a job that grows from month to month travels as JSON bytes
 //! inside ([`v1::JobSpec`]), because postcard can neither skip unknown fields nor default missing ones.
 
 mod convert;

@@ -1,6 +1,6 @@
 //! Constraint operators on resolved texts (`scheduling-semantics.md` 2.6).
 //!
-//! `distinct_hosts` and `distinct_property` are no operators on texts; [`super::feasible`] knows them.
+//! `distinct_hosts` and `distinct_property` are no operators on texts; `super::feasible` knows them.
 
 use std::cmp::Ordering;
 
