@@ -3,6 +3,7 @@
 //! * [`id`]: typed ids; [`time`]: timestamps and durations (nobody here reads a clock);
 //! * [`model`]: what a job is, and the records that are made of it: nodes, allocations, evaluations, deployments;
 //! * [`topics`]: every MQTT topic there is; [`wire`]: every byte that travels on them;
+//! * [`words`]: how far apart two words are;
 //! * [`interpolate`]: `${attr…}`, `${meta…}` and friends.
 //!
 //! This crate is pure: it has no clock, no entropy, no IO and no logger.
@@ -14,3 +15,4 @@ pub mod time;
 pub mod topics;
 pub mod transitions;
 pub mod wire;
+pub mod words;
