@@ -3,6 +3,7 @@
 //! Values may come from HCL, so numbers and booleans are also accepted as text, and a block may be an object or a
 //! list of objects.
 
+use holdfast_shared::words::edits;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
@@ -209,28 +210,13 @@ fn scalar(value: &Value) -> Option<String> {
 }
 
 fn unknown(key: &str, keys: &[ConfigKey]) -> String {
-    let nearest = keys.iter().map(|row| (distance(key, row.key), row.key)).min();
+    let nearest = keys.iter().map(|row| (edits(key, row.key), row.key)).min();
     match nearest {
         Some((far, near)) if far <= near.len().div_ceil(3) => {
             format!("is unknown; did you mean {near:?}?")
         }
         _ => "is unknown; remove it".to_owned(),
     }
-}
-
-/// Levenshtein distance.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[to.len()]
 }
 
 #[cfg(test)]

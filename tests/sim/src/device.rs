@@ -45,8 +45,6 @@ pub(crate) struct Device {
     pub(crate) podman_hangs: bool,
     /// Effects after which the agent dies.
     pub(crate) dies_after: Option<u64>,
-    /// Whether the disk takes no writes: the agent goes on in memory.
-    pub(crate) disk_full: bool,
 }
 
 impl Device {
@@ -66,7 +64,6 @@ impl Device {
             clock_off: Duration::ZERO,
             podman_hangs: false,
             dies_after: None,
-            disk_full: false,
         }
     }
 
@@ -232,9 +229,7 @@ impl World {
         match effect {
             Effect::Persist(deltas) => {
                 let device = self.device(node);
-                if !device.disk_full {
-                    deltas.into_iter().for_each(|delta| device.store.apply(delta));
-                }
+                deltas.into_iter().for_each(|delta| device.store.apply(delta));
             }
             Effect::Publish(message) => self.publish_up(node, message),
             Effect::Prepare(alloc) => self.answer(node, 5, 200, Input::Prepared(alloc, Ok(()))),

@@ -24,8 +24,6 @@ pub enum Fault {
     CoordinatorCrash(u64),
     /// The coordinator's disk takes no writes.
     CoordinatorDiskFull,
-    /// A box's disk takes no writes.
-    AgentDiskFull(NodeId),
     /// A box's wall clock is in 1970.
     ClockJump(NodeId),
     /// Podman hangs on a box.
@@ -46,7 +44,6 @@ impl Fault {
             Self::Reboot(_) => "reboot",
             Self::CoordinatorCrash(_) => "coordinator crash",
             Self::CoordinatorDiskFull => "coordinator disk full",
-            Self::AgentDiskFull(_) => "agent disk full",
             Self::ClockJump(_) => "clock jump",
             Self::PodmanHang(_) => "podman hang",
             Self::ContainersGone(_) => "containers gone",
@@ -112,7 +109,6 @@ impl World {
             Fault::Reboot(node) => self.reboot(node),
             Fault::CoordinatorCrash(effects) => self.host.dies_after = Some(effects),
             Fault::CoordinatorDiskFull => self.host.disk_full = true,
-            Fault::AgentDiskFull(node) => self.with_device(node, |device| device.disk_full = true),
             Fault::ClockJump(node) => {
                 let back = Duration(-self.now.0);
                 self.with_device(node, |device| device.clock_off = back);
@@ -127,7 +123,6 @@ impl World {
         match fault {
             Fault::Partition(node) | Fault::Deafness(node) => self.network.heal(node),
             Fault::CoordinatorDiskFull => self.disk_works(),
-            Fault::AgentDiskFull(node) => self.with_device(node, |device| device.disk_full = false),
             Fault::ClockJump(node) => self.with_device(node, |device| device.clock_off = Duration::ZERO),
             Fault::PodmanHang(node) => self.with_device(node, |device| device.podman_hangs = false),
             _ => {}
