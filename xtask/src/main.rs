@@ -3,6 +3,7 @@
 //! Each subcommand owns one file. None of them knows how a part of the product works inside; they build, start,
 //! measure and check.
 
+mod bite;
 mod conformance;
 mod cross;
 mod demo;
@@ -38,6 +39,8 @@ enum Task {
     Conformance(conformance::Options),
     /// Tell stories of faults to both cores, one from each seed, and check every invariant after every step
     Sim(sim::Options),
+    /// Plant known bugs in a scratch copy, one at a time, and count the stories that the simulator needs to find each
+    Bite(bite::Options),
     /// Build the agent and edgectl as static binaries for the boxes in firmware-targets/
     Cross(cross::Options),
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run_demo(&options),
         Task::Conformance(options) => conformance::run(&options),
         Task::Sim(options) => sim::run_task(&options),
+        Task::Bite(options) => bite::run_task(&options),
         Task::Cross(options) => cross::run_task(&options),
     };
     match result {

@@ -30,6 +30,16 @@ pub struct Config {
     pub trace: bool,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            nodes: 10,
+            duration: Duration::from_secs(12 * 3600),
+            trace: false,
+        }
+    }
+}
+
 impl Config {
     /// More steps than this are no story but a core that spins: a busy box has a few steps each second.
     fn events_max(&self) -> u64 {

@@ -1,0 +1,186 @@
+//! `cargo xtask bite`: proves that the simulator finds bugs. Each one-line bug of `tests/sim/bugs.toml` is planted in a
+//! scratch copy of the repository, and stories are told until one breaks an invariant.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use serde::Deserialize;
+
+use crate::repository::{cargo, root, run, target_dir};
+
+/// How long to look.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Stories told to each bug at most
+    #[arg(long, default_value_t = 500)]
+    seeds: u64,
+    /// Boxes in each
+    #[arg(long, default_value_t = 10)]
+    nodes: u64,
+    /// Simulated hours of faults in each
+    #[arg(long, default_value_t = 12)]
+    hours: u64,
+    /// Only bugs whose name contains this
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+/// Bugs to plant.
+#[derive(Debug, Deserialize)]
+struct Bugs {
+    bug: Vec<Bug>,
+}
+
+/// One bug: a text of a file, and what takes its place.
+#[derive(Debug, Deserialize)]
+struct Bug {
+    name: String,
+    file: PathBuf,
+    find: String,
+    replace: String,
+}
+
+impl Bug {
+    /// The file with the bug in it.
+    fn planted(&self, source: &str) -> anyhow::Result<String> {
+        ensure!(
+            source.matches(&self.find).count() == 1,
+            "{}: `{}` does not stand exactly once in {}: adapt tests/sim/bugs.toml",
+            self.name,
+            self.find,
+            self.file.display()
+        );
+        Ok(source.replacen(&self.find, &self.replace, 1))
+    }
+}
+
+/// Runs the subcommand.
+pub(crate) fn run_task(options: &Options) -> anyhow::Result<ExitCode> {
+    let scratch = Scratch::create()?;
+    let bugs: Vec<Bug> = bugs()?
+        .into_iter()
+        .filter(|bug| bug.name.contains(&options.only))
+        .collect();
+    ensure!(!bugs.is_empty(), "no bug is called {}", options.only);
+    let harmless = scratch.look(options)?;
+    ensure!(
+        harmless == "none",
+        "a story fails without any planted bug (seed count, invariant: {harmless}): see `cargo xtask sim`"
+    );
+    println!("{:<48} {:>6}  broke", "bug", "seeds");
+    let mut found = 0;
+    for bug in &bugs {
+        let began = Instant::now();
+        let result = scratch.with(bug, || scratch.look(options))?;
+        let (seeds, broke) = result.split_once(' ').unwrap_or(("-", "nothing"));
+        found += usize::from(seeds != "-");
+        println!(
+            "{:<48} {seeds:>6}  {broke} ({} s with its build)",
+            bug.name,
+            began.elapsed().as_secs()
+        );
+    }
+    println!("{found} of {} found within {} seeds", bugs.len(), options.seeds);
+    Ok(if found == bugs.len() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn bugs() -> anyhow::Result<Vec<Bug>> {
+    let file = root().join("tests/sim/bugs.toml");
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let bugs: Bugs = toml::from_str(&text).with_context(|| format!("{} is not right", file.display()))?;
+    Ok(bugs.bug)
+}
+
+/// A copy of the repository that may be broken. It stays, so that the next bug only costs what it touches.
+struct Scratch {
+    dir: PathBuf,
+}
+
+impl Scratch {
+    /// Copies every file that git knows, as it is in the working tree.
+    fn create() -> anyhow::Result<Self> {
+        let dir = target_dir().join("bite");
+        let listed = Command::new("git")
+            .current_dir(root())
+            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .output()
+            .context("cannot start git")?;
+        ensure!(listed.status.success(), "git does not know this folder");
+        for name in String::from_utf8(listed.stdout)?
+            .split('\0')
+            .filter(|name| !name.is_empty())
+        {
+            let from = root().join(name);
+            if from.is_file() {
+                copy_if_different(&from, &dir.join("tree").join(name))?;
+            }
+        }
+        Ok(Self { dir })
+    }
+
+    /// Does something while `bug` is planted.
+    fn with<T>(&self, bug: &Bug, look: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let file = self.dir.join("tree").join(&bug.file);
+        let source =
+            fs::read_to_string(&file).with_context(|| format!("{} is not there", bug.file.display()))?;
+        fs::write(&file, bug.planted(&source)?)?;
+        let result = look();
+        fs::write(&file, source)?;
+        result.with_context(|| format!("with the bug `{}`", bug.name))
+    }
+
+    /// Builds the stories, tells them, and answers what `tests/sim/examples/first_failure.rs` prints.
+    fn look(&self, options: &Options) -> anyhow::Result<String> {
+        let target = self.dir.join("target");
+        let mut build = cargo();
+        build
+            .current_dir(self.dir.join("tree"))
+            .args(["build", "--quiet", "--locked", "--package", "holdfast-sim"])
+            .args(["--example", "first_failure", "--target-dir"])
+            .arg(&target)
+            // A planted bug may leave a name unused.
+            .env("RUSTFLAGS", "--cap-lints=allow");
+        run(&mut build)?;
+        let numbers = [options.seeds, options.nodes, options.hours].map(|number| number.to_string());
+        let told = Command::new(target.join("debug/examples/first_failure"))
+            .args(numbers)
+            .output()?;
+        ensure!(told.status.success(), "the stories ended with {}", told.status);
+        Ok(String::from_utf8(told.stdout)?.trim().to_owned())
+    }
+}
+
+/// Leaves files alone that are as they should be, so that cargo builds nothing for them.
+fn copy_if_different(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    if fs::read(to).is_ok_and(|there| there == content) {
+        return Ok(());
+    }
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(to, content).with_context(|| format!("cannot write {}", to.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bug_can_still_be_planted() {
+        let bugs = bugs().unwrap();
+        assert!(bugs.len() >= 10, "{} bugs", bugs.len());
+        for bug in bugs {
+            let source = fs::read_to_string(root().join(&bug.file)).unwrap();
+            assert_ne!(bug.planted(&source).unwrap(), source, "{}", bug.name);
+        }
+    }
+}
