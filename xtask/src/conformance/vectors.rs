@@ -14,6 +14,8 @@ pub(crate) struct VectorFile {
     pub(crate) name: String,
     /// The whole file.
     pub(crate) text: String,
+    /// The same, read.
+    pub(crate) content: Value,
     /// Ids of the cases, in file order.
     pub(crate) ids: Vec<String>,
 }
@@ -38,11 +40,16 @@ fn read_file(path: &Path) -> anyhow::Result<VectorFile> {
         .to_string_lossy()
         .into_owned();
     let ids = ids(&name, &content);
-    Ok(VectorFile { name, text, ids })
+    Ok(VectorFile {
+        name,
+        text,
+        content,
+        ids,
+    })
 }
 
 /// Some cases are nested on purpose, deeper than a careful reader of foreign files allows.
-fn parse(text: &str) -> serde_json::Result<Value> {
+pub(super) fn parse(text: &str) -> serde_json::Result<Value> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer.disable_recursion_limit();
     let content = Value::deserialize(&mut deserializer)?;
