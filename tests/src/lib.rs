@@ -10,6 +10,7 @@
 //! `edgectl` and HTTP show. Which flags the binaries take is known in [`process`] only.
 
 mod cgroup;
+mod dice;
 pub mod edgectl;
 mod fleet;
 mod http;
@@ -19,12 +20,15 @@ mod machine;
 mod podman;
 pub mod process;
 mod program;
+pub mod proxy;
+pub mod site;
 mod wait;
 
+pub use dice::Dice;
 pub use fleet::{Fleet, FleetName};
 pub use http::{HttpResponse, http_get};
 pub use image::{Image, STAND_IN_IMAGES};
 pub use machine::Machine;
 pub use process::{Agent, AgentPlan, Coordinator, CoordinatorPlan};
 pub use program::Program;
-pub use wait::wait_for;
+pub use wait::{let_pass, wait_for};

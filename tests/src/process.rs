@@ -1,10 +1,12 @@
 //! The real binaries and how they are started: the one place that knows their flags.
 
-use std::env;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
+use std::{env, fs};
 
 use anyhow::{Context as _, ensure};
 use rustix::process::Signal;
@@ -22,6 +24,12 @@ const HTTP_PORT: u16 = 4646;
 
 /// Port of the coordinator's broker.
 const MQTT_PORT: u16 = 1883;
+
+/// Where an agent answers people on its own machine.
+const LOCAL_SOCKET: &str = "/run/holdfast/agent.sock";
+
+/// How long an agent may take to answer there.
+const LOCAL_ANSWER: Duration = Duration::from_secs(2);
 
 /// How long a freshly started binary may take until it answers.
 const START: Duration = Duration::from_secs(20);
@@ -141,6 +149,18 @@ impl Coordinator {
             .with_context(|| format!("nothing in {path} has {key} = {value}: {list}"))
     }
 
+    /// Process id of the coordinator on the host.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        Ok(self
+            .process
+            .as_ref()
+            .context("the coordinator does not run")?
+            .pid())
+    }
+
     /// Kills the coordinator with `signal` and waits for its end.
     ///
     /// # Errors
@@ -204,6 +224,8 @@ pub struct AgentPlan {
     pub public_address: bool,
     /// Further flags, as typed.
     pub flags: Vec<String>,
+    /// Further variables of its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 impl AgentPlan {
@@ -216,6 +238,7 @@ impl AgentPlan {
             keep_alive: Duration::from_secs(1),
             public_address: false,
             flags: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -244,6 +267,13 @@ impl AgentPlan {
     #[must_use]
     pub fn flag(mut self, flag: impl Into<String>) -> Self {
         self.flags.push(flag.into());
+        self
+    }
+
+    /// Sets the time between two heartbeats.
+    #[must_use]
+    pub fn keep_alive(mut self, keep_alive: Duration) -> Self {
+        self.keep_alive = keep_alive;
         self
     }
 }
@@ -277,7 +307,11 @@ impl Agent {
         Self::on(fleet, machine, format!("mqtt://10.66.0.10:{MQTT_PORT}"), plan)
     }
 
-    fn on(fleet: &Fleet, mut machine: Machine, broker: String, plan: AgentPlan) -> anyhow::Result<Self> {
+    /// Starts an agent on a machine that is there already, and tells it that its broker is at the URL `broker`.
+    ///
+    /// # Errors
+    /// When it ends at once.
+    pub fn on(fleet: &Fleet, mut machine: Machine, broker: String, plan: AgentPlan) -> anyhow::Result<Self> {
         if !plan.images.is_empty() {
             machine.start_podman(fleet, &plan.images)?;
         }
@@ -317,13 +351,58 @@ impl Agent {
             .kill(signal)
     }
 
+    /// Sends the agent a signal: [`Signal::STOP`] makes it hang, [`Signal::CONT`] lets it go on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
+        self.process
+            .as_mut()
+            .context("the agent does not run")?
+            .signal(signal)
+    }
+
+    /// Process id of the agent on the host.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        Ok(self.process.as_ref().context("the agent does not run")?.pid())
+    }
+
+    /// Where it keeps its data, for a process of its own machine.
+    pub fn data_dir(&self) -> PathBuf {
+        self.machine.dir().join("data")
+    }
+
+    /// What the agent itself answers on its local socket, with no coordinator anywhere.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn local_status(&self) -> anyhow::Result<Value> {
+        let mut stream = UnixStream::connect(self.machine.host_path(LOCAL_SOCKET))?;
+        stream.set_read_timeout(Some(LOCAL_ANSWER))?;
+        stream.write_all(b"{\"command\":\"status\"}\n")?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        serde_json::from_str(&line).with_context(|| format!("not JSON: {line:?}"))
+    }
+
+    /// What the agent, with all its predecessors on this machine, has logged.
+    ///
+    /// # Errors
+    /// When it never ran.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(fs::read_to_string(self.machine.dir().join("agent.log"))?)
+    }
+
     /// Starts the agent (again) with the data it has.
     ///
     /// # Errors
     /// When it ends at once.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         let mut command = self.machine.command(binary("holdfast-agent")?);
-        command.arg("--data-dir").arg(self.machine.dir().join("data"));
+        command.arg("--data-dir").arg(self.data_dir());
         command.args(["--coordinator", &self.broker]);
         command.args(["--name", &self.plan.name, "--datacenter", &self.plan.datacenter]);
         command.args(["--keep-alive", &seconds(self.plan.keep_alive)]);
@@ -332,6 +411,7 @@ impl Agent {
             command.args(["--attributes", &attribute]);
         }
         command.args(&self.plan.flags);
+        command.envs(self.plan.environment.iter().cloned());
         log_level(&mut command);
         self.process = Some(self.machine.spawn("agent", command)?);
         Ok(())

@@ -28,6 +28,14 @@ pub fn wait_for<T>(
     }
 }
 
+/// Lets `time` pass: for a fault that is to strike at a moment that does not depend on what is going on.
+pub fn let_pass(time: Duration) {
+    let start = Instant::now();
+    while let Some(left) = time.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) {
+        std::thread::sleep(POLL.min(left));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use holdfast_tests::{Agent, AgentPlan, CoordinatorPlan, Fleet, wait_for};
 use rustix::process::Signal;
 
-use super::site::{HELLO, PATIENCE, Site};
+use holdfast_tests::site::{HELLO, PATIENCE, Site};
 
 /// A job of one task.
 fn job(name: &str, image: &str) -> String {

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use holdfast_tests::edgectl::{Row, table};
 use holdfast_tests::{AgentPlan, Fleet, STAND_IN_IMAGES, wait_for};
 
-use super::site::{DETECTION, PATIENCE, Site, address, document_job};
+use holdfast_tests::site::{DETECTION, PATIENCE, Site, address, document_job};
 
 const NGINX: &str = "hashicups-edge-hashicups-edge-nginx";
 

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use holdfast_tests::{AgentPlan, CoordinatorPlan, Fleet, Machine, Program, wait_for};
 use rustix::process::Signal;
 
-use super::site::{HELLO, PATIENCE, Site};
+use holdfast_tests::site::{HELLO, PATIENCE, Site};
 
 const JOB: &str = r#"
 job "web" {

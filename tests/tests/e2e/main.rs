@@ -10,4 +10,3 @@ mod edge_services;
 mod external_broker;
 mod offline;
 mod reconnect;
-mod site;

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use holdfast_tests::{Agent, AgentPlan, CoordinatorPlan, Fleet, wait_for};
 use rustix::process::Signal;
 
-use super::site::{HELLO, PATIENCE, Site};
+use holdfast_tests::site::{HELLO, PATIENCE, Site};
 
 /// Port of the container in [`job`].
 const PORT: u16 = 18080;

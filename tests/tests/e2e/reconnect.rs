@@ -7,7 +7,7 @@ use holdfast_tests::edgectl::Row;
 use holdfast_tests::{Agent, AgentPlan, Fleet, wait_for};
 use rustix::process::Signal;
 
-use super::site::{HELLO, PATIENCE, Site};
+use holdfast_tests::site::{HELLO, PATIENCE, Site};
 
 /// A job of one container that may be away for `away`; `version` makes one registration differ from the next.
 fn job(away: &str, version: u32) -> String {

@@ -5,41 +5,37 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::edgectl::{Printed, Row, table};
+use crate::{Agent, AgentPlan, Coordinator, CoordinatorPlan, Fleet, Image, STAND_IN_IMAGES, wait_for};
 use anyhow::{Context as _, anyhow, ensure};
-use holdfast_tests::edgectl::{Printed, Row, table};
-use holdfast_tests::{
-    Agent, AgentPlan, Coordinator, CoordinatorPlan, Fleet, Image, STAND_IN_IMAGES, wait_for,
-};
 
 /// Longest wait for anything that the fleet does by itself.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// How soon a node that is cut off has to be noticed: one and a half keep-alives of a second, a second of grace, and
 /// what a busy computer adds.
-pub(crate) const DETECTION: Duration = Duration::from_secs(6);
+pub const DETECTION: Duration = Duration::from_secs(6);
 
 /// The image of our own job files.
-pub(crate) const HELLO: &[Image] = STAND_IN_IMAGES.last_chunk::<1>().unwrap();
+pub const HELLO: &[Image] = STAND_IN_IMAGES.last_chunk::<1>().expect("there is one");
 
 /// A coordinator and its nodes on one fleet.
-pub(crate) struct Site {
+pub struct Site {
     // Dropped before the coordinator that they talk to.
-    pub(crate) agents: Vec<Agent>,
-    pub(crate) coordinator: Coordinator,
+    /// The nodes, in the order of their plans.
+    pub agents: Vec<Agent>,
+    /// Where they belong.
+    pub coordinator: Coordinator,
 }
 
 impl Site {
     /// Starts a coordinator and, side by side, an agent for each plan; waits until all nodes are ready.
-    pub(crate) fn start(fleet: &Fleet, plans: Vec<AgentPlan>) -> anyhow::Result<Self> {
+    pub fn start(fleet: &Fleet, plans: Vec<AgentPlan>) -> anyhow::Result<Self> {
         Self::start_with(fleet, CoordinatorPlan::default(), plans)
     }
 
     /// As [`Site::start`], with a coordinator that is told more.
-    pub(crate) fn start_with(
-        fleet: &Fleet,
-        plan: CoordinatorPlan,
-        plans: Vec<AgentPlan>,
-    ) -> anyhow::Result<Self> {
+    pub fn start_with(fleet: &Fleet, plan: CoordinatorPlan, plans: Vec<AgentPlan>) -> anyhow::Result<Self> {
         let mut site = Self {
             agents: Vec::new(),
             coordinator: Coordinator::start(fleet, plan)?,
@@ -61,41 +57,41 @@ impl Site {
     }
 
     /// Runs `edgectl` beside the coordinator; it has to succeed.
-    pub(crate) fn edgectl(&self, args: &[&str]) -> anyhow::Result<String> {
+    pub fn edgectl(&self, args: &[&str]) -> anyhow::Result<String> {
         self.coordinator.edgectl()?.run(args)
     }
 
     /// Runs `edgectl` beside the coordinator, however it ends.
-    pub(crate) fn try_edgectl(&self, args: &[&str]) -> anyhow::Result<Printed> {
+    pub fn try_edgectl(&self, args: &[&str]) -> anyhow::Result<Printed> {
         self.coordinator.edgectl()?.try_run(args)
     }
 
     /// Registers a job from text and waits for the end of its deployment.
-    pub(crate) fn run_job(&self, text: &str) -> anyhow::Result<String> {
+    pub fn run_job(&self, text: &str) -> anyhow::Result<String> {
         let file = self.write_job(text)?;
         self.edgectl(&["job", "run", &file.to_string_lossy()])
     }
 
     /// Registers a job from text without waiting for anything.
-    pub(crate) fn submit_job(&self, text: &str) -> anyhow::Result<String> {
+    pub fn submit_job(&self, text: &str) -> anyhow::Result<String> {
         let file = self.write_job(text)?;
         self.edgectl(&["job", "run", "-detach", &file.to_string_lossy()])
     }
 
     /// Writes a job file to the coordinator's machine.
-    pub(crate) fn write_job(&self, text: &str) -> anyhow::Result<PathBuf> {
+    pub fn write_job(&self, text: &str) -> anyhow::Result<PathBuf> {
         let file = self.coordinator.machine.dir().join("job.nomad.hcl");
         fs::write(&file, text)?;
         Ok(file)
     }
 
     /// The allocations of a job, newest first, as `job status` shows them.
-    pub(crate) fn allocations(&self, job: &str) -> anyhow::Result<Vec<Row>> {
+    pub fn allocations(&self, job: &str) -> anyhow::Result<Vec<Row>> {
         table(&self.edgectl(&["job", "status", job])?, "ID")
     }
 
     /// Waits until the allocations of a job satisfy `check`, and returns them.
-    pub(crate) fn await_allocations(
+    pub fn await_allocations(
         &self,
         job: &str,
         what: &str,
@@ -109,7 +105,7 @@ impl Site {
     }
 
     /// The only allocation of a job, once it runs.
-    pub(crate) fn await_only_running(&self, job: &str) -> anyhow::Result<Row> {
+    pub fn await_only_running(&self, job: &str) -> anyhow::Result<Row> {
         let mut rows = self.await_allocations(job, "one running allocation", |rows| {
             rows.len() == 1 && rows[0]["Status"] == "running"
         })?;
@@ -117,7 +113,7 @@ impl Site {
     }
 
     /// The allocation `id` as it is now.
-    pub(crate) fn allocation(&self, job: &str, id: &str) -> anyhow::Result<Row> {
+    pub fn allocation(&self, job: &str, id: &str) -> anyhow::Result<Row> {
         let rows = self.allocations(job)?;
         rows.iter()
             .find(|row| row["ID"] == id)
@@ -126,7 +122,7 @@ impl Site {
     }
 
     /// Waits until allocation `id` has this status, and returns it.
-    pub(crate) fn await_status(&self, job: &str, id: &str, status: &str) -> anyhow::Result<Row> {
+    pub fn await_status(&self, job: &str, id: &str, status: &str) -> anyhow::Result<Row> {
         wait_for(&format!("allocation {id} to be {status}"), PATIENCE, || {
             let row = self.allocation(job, id)?;
             ensure!(row["Status"] == status, "it is {}", row["Status"]);
@@ -135,17 +131,17 @@ impl Site {
     }
 
     /// `alloc status` of an allocation.
-    pub(crate) fn alloc_status(&self, id: &str) -> anyhow::Result<String> {
+    pub fn alloc_status(&self, id: &str) -> anyhow::Result<String> {
         self.edgectl(&["alloc", "status", id])
     }
 
     /// Where the instances of a service answer, as `service info` shows them.
-    pub(crate) fn services(&self, name: &str) -> anyhow::Result<Vec<Row>> {
+    pub fn services(&self, name: &str) -> anyhow::Result<Vec<Row>> {
         table(&self.edgectl(&["service", "info", name])?, "Job ID")
     }
 
     /// What the server at `address` answers to somebody beside the coordinator.
-    pub(crate) fn ask(&self, address: &str) -> anyhow::Result<String> {
+    pub fn ask(&self, address: &str) -> anyhow::Result<String> {
         let address: SocketAddr = address.parse()?;
         wait_for(&format!("an answer of {address}"), PATIENCE, || {
             let answer = self.coordinator.machine.http_get(address, "/")?;
@@ -155,7 +151,7 @@ impl Site {
     }
 
     /// Index of the agent that runs an allocation.
-    pub(crate) fn index_of(&self, allocation: &Row) -> anyhow::Result<usize> {
+    pub fn index_of(&self, allocation: &Row) -> anyhow::Result<usize> {
         let nodes = table(&self.edgectl(&["node", "status"])?, "ID")?;
         let node = nodes.iter().find(|node| node["ID"] == allocation["Node ID"]);
         let name = &node.with_context(|| format!("no node {}", allocation["Node ID"]))?["Name"];
@@ -166,18 +162,18 @@ impl Site {
     }
 
     /// Drops every packet from the coordinator to an agent's machine.
-    pub(crate) fn cut(&self, index: usize) -> anyhow::Result<()> {
+    pub fn cut(&self, index: usize) -> anyhow::Result<()> {
         self.agents[index].machine.cut(&self.coordinator.machine)
     }
 
     /// Lets packets through again.
-    pub(crate) fn heal(&self, index: usize) -> anyhow::Result<()> {
+    pub fn heal(&self, index: usize) -> anyhow::Result<()> {
         self.agents[index].machine.heal(&self.coordinator.machine)
     }
 
     /// Cuts off the node of a job's only allocation and waits until that is unknown and a replacement runs; returns
     /// the index of the node's agent and the replacement.
-    pub(crate) fn cut_off(&self, job: &str, original: &Row) -> anyhow::Result<(usize, Row)> {
+    pub fn cut_off(&self, job: &str, original: &Row) -> anyhow::Result<(usize, Row)> {
         let index = self.index_of(original)?;
         self.cut(index)?;
         let rows =
@@ -196,7 +192,7 @@ impl Site {
 }
 
 /// The allocations in one line each, for messages.
-pub(crate) fn shown(rows: &[Row]) -> String {
+pub fn shown(rows: &[Row]) -> String {
     let one = |row: &Row| {
         format!(
             "{} on {} v{} {}/{}",
@@ -207,12 +203,12 @@ pub(crate) fn shown(rows: &[Row]) -> String {
 }
 
 /// Address of an agent's machine as a text with port.
-pub(crate) fn address(agent: &Agent, port: u16) -> String {
+pub fn address(agent: &Agent, port: u16) -> String {
     SocketAddr::from((agent.address(), port)).to_string()
 }
 
 /// The job files of the edge-services document, which lie beside the repository or where `HOLDFAST_SHARED` says.
-pub(crate) fn document_job(name: &str) -> PathBuf {
+pub fn document_job(name: &str) -> PathBuf {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
     let shared = std::env::var_os("HOLDFAST_SHARED").map_or(beside, PathBuf::from);
     shared
