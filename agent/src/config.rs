@@ -89,7 +89,7 @@ const TABLE: &[Setting] = &[
         Kind::Duration,
         "how long the agent may be silent before it counts as gone",
     )
-    .default("30s"),
+    .default("120s"),
     Setting::new(
         "enrolment_token",
         Kind::String,

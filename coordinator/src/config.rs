@@ -185,7 +185,9 @@ impl Config {
             origin: values.origin("log_level").to_string(),
             text: level.to_owned(),
         };
+        let broker = broker(values)?;
         let options = Options {
+            hears_pings: matches!(broker, BrokerChoice::Embedded { .. }),
             region: values.string("region").to_owned(),
             heartbeat_grace: values.duration("heartbeat_grace").into(),
             session_grace: values.duration("heartbeat_grace").into(),
@@ -195,7 +197,7 @@ impl Config {
         Ok(Self {
             data_dir: values.string("data_dir").into(),
             http_addr: address(values, "http_addr")?.ok_or_else(|| bad_address(values, "http_addr"))?,
-            broker: broker(values)?,
+            broker,
             enrolment_token: text("enrolment_token").map(str::to_owned),
             datacenter: values.string("datacenter").to_owned(),
             name: text("name").map_or_else(host_name, str::to_owned),

@@ -16,12 +16,14 @@ mod fleet;
 mod http;
 mod image;
 mod init;
+pub mod load;
 mod machine;
 mod podman;
 pub mod process;
 mod program;
 pub mod proxy;
 pub mod site;
+pub mod usage;
 mod wait;
 
 pub use dice::Dice;

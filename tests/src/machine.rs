@@ -214,6 +214,20 @@ impl Machine {
         self.run_podman(storage, args)
     }
 
+    /// Asks podman's service: `path` below its own API, and a body of JSON. Returns the body of the answer.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or refuses.
+    pub fn libpod(&self, method: &str, path: &str, body: &str) -> anyhow::Result<String> {
+        let path = format!("/v4.0.0/libpod{path}");
+        podman::request(&self.podman_socket(), method, &path, body.as_bytes())
+    }
+
+    /// Process id of podman's service, on the host.
+    pub fn podman_process_id(&self) -> Option<u32> {
+        self.podman.as_ref().map(|(_, service)| service.pid())
+    }
+
     /// Names of the running containers.
     ///
     /// # Errors

@@ -34,17 +34,24 @@ const LOCAL_ANSWER: Duration = Duration::from_secs(2);
 /// How long a freshly started binary may take until it answers.
 const START: Duration = Duration::from_secs(20);
 
+/// Names the folder of the binaries, when they are not those that stand beside the running test or task.
+const BINARIES: &str = "HOLDFAST_BINARIES";
+
 /// A binary of this workspace, from the folder that holds the running test or task.
 ///
 /// # Errors
 /// When it has not been built.
 pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     let own = env::current_exe()?;
-    let profile = own
-        .ancestors()
-        .skip(1)
-        .find(|dir| !dir.ends_with("deps") && !dir.ends_with("examples"));
-    let path = profile.context("a program stands in a folder")?.join(name);
+    let beside = || {
+        own.ancestors()
+            .skip(1)
+            .find(|dir| !dir.ends_with("deps") && !dir.ends_with("examples"))
+            .map(PathBuf::from)
+    };
+    let chosen = env::var_os(BINARIES).map(PathBuf::from);
+    let dir = chosen.or_else(beside).context("a program stands in a folder")?;
+    let path = dir.join(name);
     ensure!(
         path.exists(),
         "{} is not built: run `cargo build --workspace --bins`",
@@ -194,6 +201,18 @@ impl Coordinator {
             self.read("/v1/status/leader")
         })?;
         Ok(())
+    }
+
+    /// Its process id, on the host.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn process_id(&self) -> anyhow::Result<u32> {
+        Ok(self
+            .process
+            .as_ref()
+            .context("the coordinator does not run")?
+            .pid())
     }
 
     /// Leaves the coordinator running when this value is gone: its fleet is handed over.
@@ -425,6 +444,14 @@ impl Agent {
         self.machine.power_cycle(fleet)?;
         self.process = None;
         self.restart()
+    }
+
+    /// Its process id, on the host.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn process_id(&self) -> anyhow::Result<u32> {
+        Ok(self.process.as_ref().context("the agent does not run")?.pid())
     }
 
     /// Leaves the agent running when this value is gone: its fleet is handed over.

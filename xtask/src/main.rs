@@ -7,6 +7,7 @@ mod bite;
 mod conformance;
 mod cross;
 mod demo;
+mod measure;
 mod repository;
 mod setup;
 mod sim;
@@ -41,6 +42,8 @@ enum Task {
     Sim(sim::Options),
     /// Plant known bugs in a scratch copy, one at a time, and count the stories that the simulator needs to find each
     Bite(bite::Options),
+    /// Measure the figures that Holdfast promises, and print them beside their targets and the best peer's
+    Measure(measure::Options),
     /// Build the agent and edgectl as static binaries for the boxes in firmware-targets/
     Cross(cross::Options),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Conformance(options) => conformance::run(&options),
         Task::Sim(options) => sim::run_task(&options),
         Task::Bite(options) => bite::run_task(&options),
+        Task::Measure(options) => measure::run_task(&options),
         Task::Cross(options) => cross::run_task(&options),
     };
     match result {

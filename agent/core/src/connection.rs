@@ -2,13 +2,13 @@
 
 use holdfast_shared::model::Fingerprint;
 use holdfast_shared::time::{Duration, Timestamp};
-use holdfast_shared::wire::{FromAgent, Register};
+use holdfast_shared::wire::{FromAgent, KEEP_ALIVES_PER_HEARTBEAT, Register};
 
 use crate::agent::{Agent, group_of};
 use crate::effect::Effect;
 
-/// Pause between heartbeats when the fingerprint names no keep-alive.
-const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(30);
+/// The keep-alive when the fingerprint names none.
+const KEEP_ALIVE_DEFAULT: Duration = Duration::from_secs(30);
 
 /// Contact with the coordinator.
 #[derive(Debug)]
@@ -87,15 +87,11 @@ impl Agent {
     }
 
     fn heartbeat_pause(&self) -> Duration {
-        let pause = self
-            .fingerprint
-            .as_ref()
-            .map_or(Duration::ZERO, |it| it.keep_alive);
-        if pause == Duration::ZERO {
-            HEARTBEAT_DEFAULT
-        } else {
-            pause
-        }
+        let keep_alive = self.fingerprint.as_ref().map(|it| it.keep_alive);
+        keep_alive
+            .filter(|it| *it > Duration::ZERO)
+            .unwrap_or(KEEP_ALIVE_DEFAULT)
+            .times(KEEP_ALIVES_PER_HEARTBEAT)
     }
 
     pub(crate) fn on_heartbeat_time(&mut self) {

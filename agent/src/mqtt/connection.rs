@@ -8,6 +8,7 @@ use rumqttc::{
     AsyncClient, Event, EventLoop, Incoming, Outgoing, Publish, QoS, SubscribeFilter, SubscribeReasonCode,
 };
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::connect::{Connector, explain};
 use super::{FAREWELL, Line, MqttEvent, Url};
@@ -19,6 +20,19 @@ const PAUSE_MIN: Duration = Duration::from_millis(250);
 
 /// The longest pause, unless the keep-alive is shorter: who wants to know quickly also wants to be back quickly.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// The longest pause as long as contact was lost less than [`OUTAGE_SHARE`] of these ago.
+const PAUSE_EARLY: Duration = Duration::from_secs(1);
+
+/// No pause is longer than this share of the time without contact: who was away for minutes is back within seconds, and
+/// who is away for days does not keep knocking.
+const OUTAGE_SHARE: u32 = 150;
+
+/// How long a broker may take to answer. Without this a dead link would show only with the second ping.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// As good as never.
+const FAR: Duration = Duration::from_secs(24 * 3600);
 
 /// A connection that lasted this long was a good one: the next pause is short again.
 const GOOD: Duration = Duration::from_secs(10);
@@ -33,9 +47,10 @@ pub(super) async fn run(
 ) {
     let mut failures = 0;
     let mut reported = None;
+    let mut lost = Instant::now();
     while let Some(url) = connector.url(failures) {
         let mut connection = Connection::new(&connector, url, sessions.advance(), &events, &line);
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let end = tokio::select! {
             end = connection.live() => end,
             _ = &mut stop => {
@@ -47,6 +62,9 @@ pub(super) async fn run(
         if connection.is_up && events.send(MqttEvent::Down).await.is_err() {
             return;
         }
+        if connection.is_up {
+            lost = Instant::now();
+        }
         let good = connection.is_up && began.elapsed() >= GOOD;
         failures = if good { 0 } else { failures + 1 };
         // The same reason every few seconds for weeks would only wear the disk.
@@ -55,7 +73,7 @@ pub(super) async fn run(
             reported = Some(end);
         }
         tokio::select! {
-            () = tokio::time::sleep(pause(failures, connector.keep_alive())) => {}
+            () = tokio::time::sleep(pause(failures, lost.elapsed(), connector.keep_alive())) => {}
             _ = &mut stop => return,
         }
     }
@@ -63,11 +81,11 @@ pub(super) async fn run(
     let _ = stop.await;
 }
 
-/// How long to wait after so many failures: doubling, capped, and different on every box.
-fn pause(failures: usize, keep_alive: Duration) -> Duration {
+/// How long to wait after so many failures and so long an outage: doubling, capped, and different on every box.
+fn pause(failures: usize, outage: Duration, keep_alive: Duration) -> Duration {
     let doubled = PAUSE_MIN * (1 << failures.min(10));
     doubled
-        .min(PAUSE_MAX)
+        .min((outage / OUTAGE_SHARE).clamp(PAUSE_EARLY, PAUSE_MAX))
         .min(keep_alive.max(PAUSE_MIN))
         .mul_f64(0.5 + entropy::jitter() / 2.0)
 }
@@ -81,6 +99,8 @@ struct Connection<'a> {
     client: AsyncClient,
     network: EventLoop,
     is_up: bool,
+    /// When the broker must have answered what it was last sent.
+    answer_by: Option<Instant>,
 }
 
 impl<'a> Connection<'a> {
@@ -101,16 +121,26 @@ impl<'a> Connection<'a> {
             client,
             network,
             is_up: false,
+            answer_by: None,
         }
     }
 
     /// Lives until the connection ends; answers why it did.
     async fn live(&mut self) -> String {
         loop {
-            let event = match self.network.poll().await {
-                Ok(event) => event,
-                Err(error) => return explain(&error),
+            let deadline = self.answer_by.unwrap_or_else(|| Instant::now() + FAR);
+            let event = match tokio::time::timeout_at(deadline, self.network.poll()).await {
+                Ok(Ok(event)) => event,
+                Ok(Err(error)) => return explain(&error),
+                Err(_) => return "no answer in time".to_owned(),
             };
+            match event {
+                Event::Incoming(_) => self.answer_by = None,
+                Event::Outgoing(Outgoing::PingReq | Outgoing::Publish(_)) => {
+                    self.answer_by.get_or_insert_with(|| Instant::now() + ANSWER);
+                }
+                Event::Outgoing(_) => {}
+            }
             let outcome = match event {
                 Event::Incoming(Incoming::ConnAck(_)) => self.on_connected(),
                 Event::Incoming(Incoming::SubAck(ack)) => self.on_subscribed(&ack.return_codes).await,
@@ -192,5 +222,33 @@ impl<'a> Connection<'a> {
             }
         };
         let _ = tokio::time::timeout(FAREWELL, said).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_with_the_outage_and_stay_a_small_part_of_it() {
+        let keep_alive = Duration::from_secs(120);
+        for (failures, outage_seconds, longest_ms) in [
+            (0, 0, 250),
+            (1, 1, 500),
+            (9, 10, 1_000),
+            (40, 150, 1_000),
+            (400, 3_000, 20_000),
+            (4_000, 3_000_000, 30_000),
+        ] {
+            let longest = Duration::from_millis(longest_ms);
+            for _ in 0..50 {
+                let pause = pause(failures, Duration::from_secs(outage_seconds), keep_alive);
+                assert!(
+                    pause <= longest && pause >= longest / 2,
+                    "{failures}, {outage_seconds} s: {pause:?}"
+                );
+            }
+        }
+        assert!(pause(40, Duration::from_secs(3_000), Duration::from_secs(1)) <= Duration::from_secs(1));
     }
 }

@@ -34,16 +34,18 @@ pub(crate) struct Connection<'a, S> {
     /// How long the client may say nothing.
     pub(crate) silence: Duration,
     pub(crate) house: &'a House,
-    /// A message that the inbox has no room for. Until it has, nothing is read from the client.
+    /// What the inbox has no room for. Until it has, nothing is read from the client.
     pub(crate) stalled: Option<Stalled>,
     /// Whether the client is being read from.
     pub(crate) is_listening: bool,
 }
 
-/// A message on its way to the inbox, and the packet id to acknowledge it with (0: none).
-pub(crate) struct Stalled {
-    message: Arc<Message>,
-    packet_id: u16,
+/// On its way to the inbox.
+pub(crate) enum Stalled {
+    /// A message, and the packet id to acknowledge it with (0: none).
+    Message(Arc<Message>, u16),
+    /// A ping.
+    Ping,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
@@ -70,8 +72,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 permit = self.house.inbox.reserve(), if self.stalled.is_some() => {
                     let Ok(permit) = permit else { return Ending::Shutdown };
                     if let Some(stalled) = self.stalled.take() {
-                        permit.send(self.inbound(&stalled.message));
-                        self.accept(&stalled.message, stalled.packet_id);
+                        permit.send(self.inbound(&stalled));
+                        self.accept(&stalled);
                     }
                 }
                 () = &mut timer => {
@@ -149,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 }
                 codec::encode_unsuback(packet_id, &mut self.wire.output);
             }
-            Packet::Ping => codec::encode_pong(&mut self.wire.output),
+            Packet::Ping => self.pass_on(Stalled::Ping)?,
             Packet::Disconnect => return Err(Ending::Graceful),
             Packet::Connect(_) => {
                 tracing::info!(client_id = %self.client, "client connects twice");
@@ -181,33 +183,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             qos,
             retain,
         });
-        if self.permissions.is_for_coordinator(&message.topic) {
-            match self.house.inbox.try_send(self.inbound(&message)) {
-                Ok(()) => {}
-                Err(TrySendError::Full(_)) => {
-                    self.stalled = Some(Stalled { message, packet_id });
-                    return Ok(());
-                }
-                Err(TrySendError::Closed(_)) => return Err(Ending::Shutdown),
-            }
+        let is_for_coordinator = self.permissions.is_for_coordinator(&message.topic);
+        let message = Stalled::Message(message, packet_id);
+        if is_for_coordinator {
+            return self.pass_on(message);
         }
-        self.accept(&message, packet_id);
+        self.accept(&message);
         Ok(())
     }
 
-    fn inbound(&self, message: &Message) -> Inbound {
-        Inbound::Message {
-            client_id: Arc::clone(self.client),
-            topic: Arc::clone(&message.topic),
-            payload: message.payload.clone(),
+    /// Tells the owner, as soon as the inbox has room, and answers the client.
+    fn pass_on(&mut self, said: Stalled) -> Result<(), Ending> {
+        match self.house.inbox.try_send(self.inbound(&said)) {
+            Ok(()) => self.accept(&said),
+            Err(TrySendError::Full(_)) => self.stalled = Some(said),
+            Err(TrySendError::Closed(_)) => return Err(Ending::Shutdown),
+        }
+        Ok(())
+    }
+
+    fn inbound(&self, said: &Stalled) -> Inbound {
+        let client_id = Arc::clone(self.client);
+        match said {
+            Stalled::Message(message, _) => Inbound::Message {
+                client_id,
+                topic: Arc::clone(&message.topic),
+                payload: message.payload.clone(),
+            },
+            Stalled::Ping => Inbound::Alive { client_id },
         }
     }
 
-    /// Passes a message on and acknowledges it.
-    fn accept(&mut self, message: &Arc<Message>, packet_id: u16) {
-        self.house.hub.publish(message);
-        if packet_id > 0 {
-            codec::encode_puback(packet_id, &mut self.wire.output);
+    /// Passes a message on, and answers the client.
+    fn accept(&mut self, said: &Stalled) {
+        match said {
+            Stalled::Message(message, packet_id) => {
+                self.house.hub.publish(message);
+                if *packet_id > 0 {
+                    codec::encode_puback(*packet_id, &mut self.wire.output);
+                }
+            }
+            Stalled::Ping => codec::encode_pong(&mut self.wire.output),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What clients say to the owner of the broker, in the order in which each client said it.
 //!
-//! Nothing in here is dropped: while the inbox is full, clients that publish to the owner wait for their PUBACK.
+//! Nothing in here is dropped: while the inbox is full, clients that publish or ping wait for their answer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 /// One thing that happened on the broker.
 ///
-/// Of one client id: `Connected`, any number of `Message`, `Disconnected`, and so on, never interleaved with those of
+/// Of one client id: `Connected`, any number of `Message` and `Alive`, `Disconnected`, and so on, never interleaved with those of
 /// a connection that took over. The last will is a `Message` before the `Disconnected`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inbound {
@@ -33,6 +33,11 @@ pub enum Inbound {
         topic: Arc<str>,
         /// What.
         payload: Bytes,
+    },
+    /// A client had nothing to say and pinged.
+    Alive {
+        /// Who.
+        client_id: Arc<str>,
     },
     /// A connection ended.
     Disconnected {

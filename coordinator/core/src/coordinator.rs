@@ -105,6 +105,7 @@ impl Coordinator {
         match input {
             Input::Command(request, command) => self.on_command(request, command),
             Input::Agent(node, message) => self.on_agent(node, message),
+            Input::Alive(node) => self.on_alive(node),
             Input::Presence(node, presence) => self.on_presence(node, presence),
             Input::Timeout => self.on_timeout(),
         }
@@ -197,6 +198,16 @@ impl Coordinator {
                     messages.extend(self.interests.on_interest(&self.ledger.state, node, interest));
                 }
             }
+        }
+        self.settle(Vec::new(), messages)
+    }
+
+    fn on_alive(&mut self, node: NodeId) -> Vec<Effect> {
+        let mut messages = Vec::new();
+        if let Some(session) = self.contacts.session(&self.ledger, node)
+            && !self.contacts.on_heard(&mut self.ledger, node, session)
+        {
+            messages.push((node, ToAgent::ReportAll));
         }
         self.settle(Vec::new(), messages)
     }

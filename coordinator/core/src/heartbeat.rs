@@ -10,7 +10,7 @@ use holdfast_shared::model::{
     Allocation, ClientStatus, Eligibility, Fingerprint, JobType, Node, NodeStatus, Trigger,
 };
 use holdfast_shared::time::{Duration, Timestamp};
-use holdfast_shared::wire::{Presence, Register};
+use holdfast_shared::wire::{KEEP_ALIVES_PER_HEARTBEAT, Presence, Register};
 
 use crate::ledger::Ledger;
 use crate::options::Options;
@@ -90,6 +90,12 @@ impl Contacts {
             return Some(false);
         };
         (session >= known.session && Some(session) > ended).then_some(true)
+    }
+
+    /// The session that a node has, as far as is known.
+    pub(crate) fn session(&self, ledger: &Ledger, node: NodeId) -> Option<u64> {
+        let session = ledger.state.nodes.get(&node)?.session;
+        self.accepts(ledger, node, session).map(|_| session)
     }
 
     /// A session begins with what the node is like. Answers whether it counts.
@@ -293,13 +299,18 @@ impl Contacts {
     }
 }
 
-/// How long a node may be silent: one and a half keep-alives, and the grace.
+/// How long a node may be silent: one and a half times as long as it usually is, and the grace.
 pub(crate) fn window(node: &Node, options: &Options) -> Duration {
     let keep_alive = match node.fingerprint.keep_alive {
         Duration(nanos) if nanos > 0 => Duration(nanos),
         _ => options.default_keep_alive,
     };
-    Duration(keep_alive.0.saturating_mul(3) / 2) + options.heartbeat_grace
+    let silence = if options.hears_pings {
+        keep_alive
+    } else {
+        keep_alive.times(KEEP_ALIVES_PER_HEARTBEAT)
+    };
+    Duration(silence.0.saturating_mul(3) / 2) + options.heartbeat_grace
 }
 
 /// How long an allocation may be out of contact before it is lost.

@@ -15,6 +15,8 @@ pub enum Input {
     Command(RequestId, Command),
     /// An agent says something.
     Agent(NodeId, FromAgent),
+    /// An agent's connection gave a sign of life, without a word.
+    Alive(NodeId),
     /// An agent's session began or ended, by its own word, its last will, or the broker's.
     Presence(NodeId, Presence),
     /// The time that `poll_timeout` named has come. Spurious ones do no harm.

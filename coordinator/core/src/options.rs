@@ -7,6 +7,8 @@ use holdfast_shared::time::Duration;
 pub struct Options {
     /// The region that this coordinator decides for.
     pub region: String,
+    /// Whether the broker tells of the pings of agents. Otherwise their heartbeats, which are rarer, are all there is.
+    pub hears_pings: bool,
     /// What a node may be late, on top of one and a half of its keep-alives, before it counts as gone.
     pub heartbeat_grace: Duration,
     /// How long a node may be without a session, after its agent or its uplink went away, before it counts as gone.
@@ -37,6 +39,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             region: "global".into(),
+            hears_pings: true,
             heartbeat_grace: Duration::from_secs(5),
             session_grace: Duration::from_secs(5),
             default_keep_alive: Duration::from_secs(15),

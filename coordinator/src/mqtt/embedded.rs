@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use holdfast_broker::{Broker, BrokerConfig, Ending, Inbound, Inbox, Qos, StartError};
+use holdfast_coordinator_core::Input;
 use holdfast_shared::id::NodeId;
 use holdfast_shared::topics::Topic;
 use holdfast_shared::wire::{self, ToAgent};
@@ -100,6 +101,13 @@ async fn listen(mut inbox: Inbox, runtime: Handle, translator: Translator) {
                         continue;
                     };
                     if !runtime.input(input).await {
+                        return;
+                    }
+                }
+                // The gate lets in nodes only, under their ids.
+                Inbound::Alive { client_id } => {
+                    let Ok(node) = client_id.parse() else { continue };
+                    if !runtime.input(Input::Alive(node)).await {
                         return;
                     }
                 }

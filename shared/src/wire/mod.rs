@@ -22,6 +22,10 @@ pub const VERSION: u8 = 1;
 /// The longest payload that is looked at; longer ones are refused unread.
 pub const PAYLOAD_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// An agent sends a heartbeat every so many keep-alives. MQTT's own pings, which are smaller, tell in between that it is
+/// there; the heartbeat also tells what it holds, should a broker have lost a message.
+pub const KEEP_ALIVES_PER_HEARTBEAT: i64 = 10;
+
 /// A payload that cannot be understood. It hurts nobody but its sender.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {

@@ -51,6 +51,8 @@ impl World {
         self.host.seed = self.host.seed.wrapping_add(1);
         let options = Options {
             report_wait: Duration::from_secs(30),
+            // The modelled broker keeps them to itself, as an external one does.
+            hears_pings: false,
             ..Options::default()
         };
         let mut core = Coordinator::new(options, self.host.durable.clone(), self.host.seed);

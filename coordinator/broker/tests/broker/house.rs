@@ -89,19 +89,23 @@ pub(crate) fn leaves(client: &str, reason: Ending) -> Event {
 }
 
 impl House {
+    /// The next event that is more than a sign of life.
     pub(crate) async fn event(&mut self) -> Event {
-        match soon(self.inbox.recv()).await.expect("the broker is gone") {
-            Inbound::Connected { client_id, .. } => Event::In(client_id.to_string()),
-            Inbound::Message {
-                client_id,
-                topic,
-                payload,
-            } => Event::Says(
-                client_id.to_string(),
-                topic.to_string(),
-                String::from_utf8(payload.to_vec()).unwrap(),
-            ),
-            Inbound::Disconnected { client_id, reason } => Event::Out(client_id.to_string(), reason),
+        loop {
+            return match soon(self.inbox.recv()).await.expect("the broker is gone") {
+                Inbound::Alive { .. } => continue,
+                Inbound::Connected { client_id, .. } => Event::In(client_id.to_string()),
+                Inbound::Message {
+                    client_id,
+                    topic,
+                    payload,
+                } => Event::Says(
+                    client_id.to_string(),
+                    topic.to_string(),
+                    String::from_utf8(payload.to_vec()).unwrap(),
+                ),
+                Inbound::Disconnected { client_id, reason } => Event::Out(client_id.to_string(), reason),
+            };
         }
     }
 

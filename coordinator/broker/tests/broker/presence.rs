@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use holdfast_broker::{Ending, Qos};
+use holdfast_broker::{Ending, Inbound, Qos};
 use tokio::task::JoinSet;
 
-use crate::client::{Client, hello, publish};
+use crate::client::{Client, hello, publish, soon};
 use crate::house::{arrives, house, house_with, leaves, says};
 
 #[tokio::test]
@@ -43,6 +43,31 @@ async fn a_client_that_pings_stays_and_one_without_keep_alive_does_not_stay_for_
             leaves("without", Ending::KeepAlive),
         ])
         .await;
+}
+
+#[tokio::test]
+async fn every_ping_is_told_also_when_the_inbox_is_full() {
+    let mut house = house_with(|config| config.limits.inbox_capacity = 1);
+    let (mut client, _) = Client::enter(house.address, hello("a")).await;
+    // The first one finds the inbox taken by the arrival, and is answered when there is room.
+    let pings = async {
+        for _ in 0..3 {
+            client.ping().await;
+        }
+    };
+    let told = async {
+        let mut pings = 0;
+        while pings < 3 {
+            match house.inbox.recv().await.unwrap() {
+                Inbound::Alive { client_id } => {
+                    assert_eq!(&*client_id, "a");
+                    pings += 1;
+                }
+                other => assert!(matches!(other, Inbound::Connected { .. }), "{other:?}"),
+            }
+        }
+    };
+    soon(async { tokio::join!(pings, told) }).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Jobs that run on every node that fits: as many allocations per node as the count says (`scheduling-semantics.md`
 //! 3.8).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_shared::id::NodeId;
 use holdfast_shared::model::{Allocation, ClientStatus, Job, PlanCounts, TaskGroup};
@@ -21,14 +21,13 @@ pub(super) fn reconcile(
     let nothing = BTreeSet::new();
     let eligible = input.everywhere.get(group.name()).unwrap_or(&nothing);
     let mut update_budget = turn.update_limit(allocs);
-    let mut nodes: BTreeSet<NodeId> = eligible.clone();
-    nodes.extend(allocs.iter().map(|alloc| alloc.node));
-    for node in nodes {
-        let here: Vec<&Allocation> = allocs
-            .iter()
-            .copied()
-            .filter(|alloc| alloc.node == node)
-            .collect();
+    // Gone through once: a search for each node would cost the square of the fleet.
+    let mut by_node: BTreeMap<NodeId, Vec<&Allocation>> =
+        eligible.iter().map(|node| (*node, Vec::new())).collect();
+    for alloc in allocs {
+        by_node.entry(alloc.node).or_default().push(alloc);
+    }
+    for (node, here) in by_node {
         let mut kept: Vec<usize> = Vec::new();
         for alloc in here {
             if turn.keeps(

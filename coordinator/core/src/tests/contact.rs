@@ -3,10 +3,10 @@
 use holdfast_shared::id::{AllocId, NodeId};
 use holdfast_shared::model::{ClientStatus, DesiredStatus, NodeStatus};
 use holdfast_shared::time::Duration;
-use holdfast_shared::wire::Presence;
+use holdfast_shared::wire::{KEEP_ALIVES_PER_HEARTBEAT, Presence};
 use serde_json::{Value, json};
 
-use super::fleet::{Fleet, job};
+use super::fleet::{Fleet, KEEP_ALIVE, job};
 use super::life::web;
 use crate::{Command, DeploymentAction, Input};
 
@@ -26,6 +26,37 @@ fn settled(job_json: Value) -> Fleet {
     fleet.run(&job(job_json));
     fleet.advance(Duration::from_secs(20));
     fleet
+}
+
+#[test]
+fn pings_alone_keep_a_node_ready_as_long_as_they_come() {
+    let mut fleet = settled(edge("Disconnect", json!({ "LostAfter": LOST_AFTER })));
+    let node = fleet.alloc("edge", |_| true).node;
+    // Nothing is heard of it but pings: no last will comes either.
+    fleet.agents.get_mut(&node).unwrap().online = false;
+    for _ in 0..6 {
+        fleet.advance(KEEP_ALIVE);
+        fleet.input(Input::Alive(node));
+    }
+    assert_eq!(fleet.core.state().nodes[&node].status, NodeStatus::Ready);
+    fleet.advance(Duration(KEEP_ALIVE.0 * 3 / 2) + Duration::from_secs(6));
+    assert_eq!(fleet.core.state().nodes[&node].status, NodeStatus::Disconnected);
+    fleet.input(Input::Alive(NodeId(99)));
+    assert!(!fleet.core.state().nodes.contains_key(&NodeId(99)));
+}
+
+#[test]
+fn where_no_pings_are_heard_silence_is_measured_by_heartbeats() {
+    let mut fleet = settled(edge("Disconnect", json!({ "LostAfter": LOST_AFTER })));
+    fleet.options.hears_pings = false;
+    fleet.restart(fleet.core.state().clone());
+    let node = fleet.alloc("edge", |_| true).node;
+    fleet.agents.get_mut(&node).unwrap().online = false;
+    let heartbeat = KEEP_ALIVE.times(KEEP_ALIVES_PER_HEARTBEAT);
+    fleet.advance(heartbeat);
+    assert_eq!(fleet.core.state().nodes[&node].status, NodeStatus::Ready);
+    fleet.advance(Duration(heartbeat.0 / 2) + Duration::from_secs(6));
+    assert_eq!(fleet.core.state().nodes[&node].status, NodeStatus::Disconnected);
 }
 
 #[test]

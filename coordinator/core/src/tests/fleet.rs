@@ -42,6 +42,8 @@ pub(super) struct Agent {
 
 pub(super) struct Fleet {
     pub(super) core: Coordinator,
+    /// Of the next start.
+    pub(super) options: Options,
     pub(super) now: Timestamp,
     pub(super) agents: BTreeMap<NodeId, Agent>,
     pub(super) replies: BTreeMap<RequestId, Result<Response, Refusal>>,
@@ -95,18 +97,16 @@ pub(super) fn job(json: serde_json::Value) -> Job {
 
 impl Fleet {
     pub(super) fn new(nodes: u32) -> Self {
-        let mut core = Coordinator::new(
-            Options {
-                session_grace: Duration::ZERO,
-                ..Options::default()
-            },
-            State::default(),
-            7,
-        );
+        let options = Options {
+            session_grace: Duration::ZERO,
+            ..Options::default()
+        };
+        let mut core = Coordinator::new(options.clone(), State::default(), 7);
         let now = Timestamp::from_secs(1_000_000);
         core.start(now);
         let mut fleet = Self {
             core,
+            options,
             now,
             agents: BTreeMap::new(),
             replies: BTreeMap::new(),
@@ -174,14 +174,7 @@ impl Fleet {
 
     /// The coordinator starts anew with this state.
     pub(super) fn restart(&mut self, state: State) {
-        self.core = Coordinator::new(
-            Options {
-                session_grace: Duration::ZERO,
-                ..Options::default()
-            },
-            state,
-            8,
-        );
+        self.core = Coordinator::new(self.options.clone(), state, 8);
         let effects = self.core.start(self.now);
         self.execute(effects);
         self.settle();
