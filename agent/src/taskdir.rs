@@ -158,6 +158,10 @@ impl TaskDir {
             std::os::unix::fs::chown(&path, Some(uid), None)
                 .map_err(|source| DirError::Make { path, source })?;
         }
+        if contained {
+            // Its other directories are the container's own; each one more here is a block of flash.
+            return Ok(());
+        }
         make(&self.path().join("private"), 0o700)?;
         make(&self.path().join("tmp"), 0o1777)
     }

@@ -77,7 +77,7 @@ pub const TABLE: &[Setting] = &[
         Kind::Duration,
         "how late a node, or its next session after one has ended, may be before the node counts as gone",
     )
-    .default("5s"),
+    .default("4s"),
     Setting::new(
         "report_wait",
         Kind::Duration,

@@ -1,10 +1,13 @@
 //! The drivers, as they say of themselves.
 
+use std::collections::BTreeMap;
+
 use holdfast_drivers::DriverInfo;
 use holdfast_shared::model::{DriverState, Fingerprint};
 
 /// Adds each driver under its name and under its aliases: a job that says `docker` looks for that driver.
 pub(super) fn probe(fingerprint: &mut Fingerprint, infos: &[DriverInfo]) {
+    let mut drivers = BTreeMap::new();
     for info in infos {
         let aliases = holdfast_drivers::kind(info.driver).map_or(&[][..], |kind| kind.aliases);
         for name in std::iter::once(&info.driver).chain(aliases) {
@@ -12,9 +15,10 @@ pub(super) fn probe(fingerprint: &mut Fingerprint, infos: &[DriverInfo]) {
             if state.detected {
                 fingerprint.attributes.extend(state.attributes.clone());
             }
-            fingerprint.drivers.insert((*name).to_owned(), state);
+            drivers.insert((*name).to_owned(), state);
         }
     }
+    fingerprint.drivers = drivers.into();
 }
 
 fn state(name: &str, info: &DriverInfo) -> DriverState {
@@ -30,7 +34,7 @@ fn state(name: &str, info: &DriverInfo) -> DriverState {
         .map(|(key, value)| (renamed(key), value.clone()))
         .collect();
     if info.detected {
-        std::collections::BTreeMap::insert(&mut attributes, format!("driver.{name}"), "1".to_owned());
+        BTreeMap::insert(&mut attributes, format!("driver.{name}"), "1".to_owned());
     }
     DriverState {
         detected: info.detected,

@@ -95,12 +95,16 @@ async fn enter(stream: TcpStream, arrival: Arrival, tls: Option<TlsAcceptor>, ho
         tracing::debug!(peer = %arrival.peer, %error, "connection lost before it began");
         return;
     }
-    let Some(tls) = tls else {
-        return greeting::serve(stream, arrival, &house).await;
-    };
-    match house.in_time(arrival.deadline, tls.accept(stream)).await {
+    match tls {
+        None => greeting::serve(stream, arrival, &house).await,
         // Boxed, so that tasks without TLS need not have room for it.
-        Some(Ok(stream)) => Box::pin(greeting::serve(stream, arrival, &house)).await,
+        Some(tls) => Box::pin(enter_secured(stream, arrival, tls, &house)).await,
+    }
+}
+
+async fn enter_secured(stream: TcpStream, arrival: Arrival, tls: TlsAcceptor, house: &House) {
+    match house.in_time(arrival.deadline, tls.accept(stream)).await {
+        Some(Ok(stream)) => greeting::serve(stream, arrival, house).await,
         Some(Err(error)) => tracing::debug!(peer = %arrival.peer, %error, "TLS handshake failed"),
         None => tracing::debug!(peer = %arrival.peer, "TLS handshake took too long"),
     }

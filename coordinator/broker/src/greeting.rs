@@ -94,7 +94,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, arrival:
             return;
         }
     };
-    match admit(*connect, &arrival, house) {
+    match admit(connect, &arrival, house) {
         Ok(guest) => host(wire, guest, &arrival, house).await,
         Err(refusal) => refuse(wire, refusal).await,
     }
@@ -105,9 +105,10 @@ async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut wire: Wire<S>, refusal: R
     wire.finish().await;
 }
 
-/// Checks everything that a CONNECT asks for.
-fn admit(connect: ConnectPacket, arrival: &Arrival, house: &House) -> Result<Guest, Refusal> {
-    let decision = decide(connect, arrival, house);
+/// Checks everything that a CONNECT asks for. Takes the whole box: what is left of it must not lie about as long as the
+/// connection lasts.
+fn admit(connect: Box<ConnectPacket>, arrival: &Arrival, house: &House) -> Result<Guest, Refusal> {
+    let decision = decide(*connect, arrival, house);
     if let Err((client_id, refusal)) = &decision {
         tracing::info!(client_id, peer = %arrival.peer, %refusal, "client refused");
     }

@@ -141,6 +141,7 @@ impl Mailbox {
                 return None;
             }
             let delivery = self.queue.pop_front()?;
+            release_if_empty(&mut self.queue);
             self.bytes -= cost(&delivery);
             return Some(self.send(delivery));
         }
@@ -166,6 +167,7 @@ impl Mailbox {
                 None => drop(self.replays.pop_front()),
             }
         }
+        release_if_empty(&mut self.replays);
         None
     }
 
@@ -204,6 +206,14 @@ impl Mailbox {
         if let Some((_, delivery)) = self.window.remove(index) {
             self.bytes -= cost(&delivery);
         }
+        release_if_empty(&mut self.window);
+    }
+}
+
+/// Most clients have nothing waiting, nearly always: they need no room for it.
+fn release_if_empty<T>(queue: &mut VecDeque<T>) {
+    if queue.is_empty() {
+        *queue = VecDeque::new();
     }
 }
 

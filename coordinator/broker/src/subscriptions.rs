@@ -1,4 +1,5 @@
-//! Who subscribed to what: a tree by topic level, so that a message finds its subscribers without asking all of them.
+//! Who subscribed to what: filters without wildcards by their text, the others in a tree by topic level, so that a
+//! message finds its subscribers without asking all of them. A fleet's filters are nearly all of the first kind.
 //!
 //! Knows client ids only, neither permissions nor whether a client is here.
 
@@ -10,43 +11,80 @@ use crate::message::Qos;
 /// All subscriptions of all sessions. Filters must be well-formed; their depth bounds the recursion.
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
+    exact: BTreeMap<Arc<str>, Subscribers>,
     root: Level,
 }
+
+/// Who subscribed to one filter.
+type Subscribers = Vec<(Arc<str>, Qos)>;
 
 /// One level: what continues below it, and who subscribed to a filter that ends here. `+` and `#` are ordinary keys.
 #[derive(Debug, Default)]
 struct Level {
     below: BTreeMap<Box<str>, Self>,
-    subscribers: Vec<(Arc<str>, Qos)>,
+    subscribers: Subscribers,
 }
 
 impl Subscriptions {
     /// Adds a subscription, or changes its quality of service.
-    pub(crate) fn insert(&mut self, filter: &str, client: &Arc<str>, qos: Qos) {
-        let mut level = &mut self.root;
-        for name in filter.split('/') {
-            level = level.below.entry(name.into()).or_default();
-        }
-        match level
-            .subscribers
+    pub(crate) fn insert(&mut self, filter: &Arc<str>, client: &Arc<str>, qos: Qos) {
+        let subscribers = if is_exact(filter) {
+            self.exact.entry(Arc::clone(filter)).or_default()
+        } else {
+            let mut level = &mut self.root;
+            for name in filter.split('/') {
+                level = level.below.entry(name.into()).or_default();
+            }
+            &mut level.subscribers
+        };
+        match subscribers
             .iter_mut()
             .find(|(subscriber, _)| subscriber == client)
         {
             Some((_, granted)) => *granted = qos,
-            None => level.subscribers.push((Arc::clone(client), qos)),
+            None => {
+                if subscribers.is_empty() {
+                    // Most filters have one subscriber, for ever.
+                    subscribers.reserve_exact(1);
+                }
+                subscribers.push((Arc::clone(client), qos));
+            }
         }
     }
 
-    /// Removes a subscription if there is one, and the levels that nobody needs any more.
+    /// Removes a subscription if there is one, and what nobody needs any more.
     pub(crate) fn remove(&mut self, filter: &str, client: &str) {
-        self.root.remove(filter.split('/'), client);
+        if !is_exact(filter) {
+            return self.root.remove(filter.split('/'), client);
+        }
+        if let Some(subscribers) = self.exact.get_mut(filter) {
+            subscribers.retain(|(subscriber, _)| &**subscriber != client);
+            if subscribers.is_empty() {
+                self.exact.remove(filter);
+            }
+        }
     }
 
     /// Every subscriber of a topic once, with the best quality of service that it asked for.
     pub(crate) fn of(&self, topic: &str) -> BTreeMap<Arc<str>, Qos> {
         let mut found = BTreeMap::new();
+        if let Some(subscribers) = self.exact.get(topic) {
+            add_to(subscribers, &mut found);
+        }
         self.root.collect(topic.split('/'), &mut found);
         found
+    }
+}
+
+/// Whether a filter selects one topic only.
+fn is_exact(filter: &str) -> bool {
+    !filter.contains(['+', '#'])
+}
+
+fn add_to(subscribers: &Subscribers, found: &mut BTreeMap<Arc<str>, Qos>) {
+    for (subscriber, qos) in subscribers {
+        let best = found.entry(Arc::clone(subscriber)).or_insert(*qos);
+        *best = (*best).max(*qos);
     }
 }
 
@@ -71,23 +109,16 @@ impl Level {
     ) {
         // `a/#` selects `a` itself and everything below it.
         if let Some(rest) = self.below.get("#") {
-            rest.add_to(found);
+            add_to(&rest.subscribers, found);
         }
         let Some(name) = topic.next() else {
-            self.add_to(found);
+            add_to(&self.subscribers, found);
             return;
         };
         for key in [name, "+"] {
             if let Some(level) = self.below.get(key) {
                 level.collect(topic.clone(), found);
             }
-        }
-    }
-
-    fn add_to(&self, found: &mut BTreeMap<Arc<str>, Qos>) {
-        for (subscriber, qos) in &self.subscribers {
-            let best = found.entry(Arc::clone(subscriber)).or_insert(*qos);
-            *best = (*best).max(*qos);
         }
     }
 }
@@ -107,7 +138,7 @@ mod tests {
         ];
         let mut subscriptions = Subscriptions::default();
         for filter in filters {
-            subscriptions.insert(filter, &Arc::from(filter), Qos::AtMostOnce);
+            subscriptions.insert(&Arc::from(filter), &Arc::from(filter), Qos::AtMostOnce);
         }
         for name in topics {
             let found: Vec<_> = subscriptions.of(name).into_keys().collect();
@@ -124,8 +155,8 @@ mod tests {
     #[test]
     fn overlapping_subscriptions_deliver_once_with_the_best_quality() {
         let (mut subscriptions, client) = (Subscriptions::default(), Arc::from("c"));
-        subscriptions.insert("a/+", &client, Qos::AtMostOnce);
-        subscriptions.insert("a/#", &client, Qos::AtLeastOnce);
+        subscriptions.insert(&"a/+".into(), &client, Qos::AtMostOnce);
+        subscriptions.insert(&"a/#".into(), &client, Qos::AtLeastOnce);
         assert_eq!(
             subscriptions.of("a/b"),
             BTreeMap::from([(client, Qos::AtLeastOnce)])
@@ -136,11 +167,11 @@ mod tests {
     fn removing_the_last_subscription_leaves_nothing_behind() {
         let (mut subscriptions, client) = (Subscriptions::default(), Arc::from("c"));
         for filter in ["a/b/c", "a/+", "#"] {
-            subscriptions.insert(filter, &client, Qos::AtMostOnce);
+            subscriptions.insert(&filter.into(), &client, Qos::AtMostOnce);
         }
         for filter in ["a/b/c", "never/there", "a/+", "#"] {
             subscriptions.remove(filter, "c");
         }
-        assert!(subscriptions.root.below.is_empty());
+        assert!(subscriptions.root.below.is_empty() && subscriptions.exact.is_empty());
     }
 }

@@ -58,7 +58,9 @@ struct Touched {
 
 impl Coordinator {
     /// A coordinator that continues with `state`, as loaded from the store. Call [`Coordinator::start`] next.
-    pub fn new(options: Options, state: State, seed: u128) -> Self {
+    pub fn new(options: Options, mut state: State, seed: u128) -> Self {
+        let mut contacts = Contacts::default();
+        contacts.share(&mut state);
         let broker = Broker::of(&state);
         let seen = state
             .nodes
@@ -68,7 +70,7 @@ impl Coordinator {
         Self {
             ledger: Ledger::new(options, state, seed),
             broker,
-            contacts: Contacts::default(),
+            contacts,
             publisher: Publisher::default(),
             interests: Interests::default(),
             deployment_deadlines: BTreeMap::new(),

@@ -4,10 +4,11 @@
 //! the node. When a node was last heard lives in memory and is written only now and then.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use holdfast_shared::id::{JobKey, NodeId};
 use holdfast_shared::model::{
-    Allocation, ClientStatus, Eligibility, Fingerprint, JobType, Node, NodeStatus, Trigger,
+    Allocation, ClientStatus, Drivers, Eligibility, Fingerprint, JobType, Node, NodeStatus, Trigger,
 };
 use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::{KEEP_ALIVES_PER_HEARTBEAT, Presence, Register};
@@ -55,14 +56,41 @@ struct Contact {
     ended: Option<u64>,
 }
 
+/// How many different sets of drivers are shared between nodes; a fleet has a few.
+const DRIVER_SETS_MAX: usize = 64;
+
 /// The contact with every node.
 #[derive(Debug, Default)]
 pub(crate) struct Contacts {
+    /// Sets of drivers that nodes have, each kept once.
+    driver_sets: Vec<Drivers>,
     by_node: BTreeMap<NodeId, Contact>,
     deadlines: BTreeSet<(Timestamp, NodeId)>,
 }
 
 impl Contacts {
+    /// The same drivers, in memory once for all nodes that have them.
+    fn shared(&mut self, drivers: Drivers) -> Drivers {
+        if let Some(known) = self.driver_sets.iter().find(|known| **known == drivers) {
+            return Drivers::clone(known);
+        }
+        if self.driver_sets.len() == DRIVER_SETS_MAX {
+            self.driver_sets.clear();
+        }
+        self.driver_sets.push(Drivers::clone(&drivers));
+        drivers
+    }
+
+    /// Lets the nodes of a state that was loaded share what they have in common.
+    pub(crate) fn share(&mut self, state: &mut State) {
+        let nodes: Vec<Arc<Node>> = state.nodes.values().cloned().collect();
+        for node in nodes {
+            let mut node = (*node).clone();
+            node.fingerprint.drivers = self.shared(node.fingerprint.drivers);
+            state.nodes.insert(node.id, Arc::new(node));
+        }
+    }
+
     /// Gives every node that is not down one full window.
     pub(crate) fn start(&mut self, ledger: &Ledger) {
         for node in ledger
@@ -103,9 +131,10 @@ impl Contacts {
         if self.accepts(ledger, id, register.session).is_none() {
             return false;
         }
-        let Ok(fingerprint) = serde_json::from_slice::<Fingerprint>(&register.fingerprint) else {
+        let Ok(mut fingerprint) = serde_json::from_slice::<Fingerprint>(&register.fingerprint) else {
             return false;
         };
+        fingerprint.drivers = self.shared(fingerprint.drivers);
         let Some(old) = ledger.state.nodes.get(&id).cloned() else {
             self.on_first_register(ledger, id, register.session, fingerprint);
             return true;

@@ -116,6 +116,10 @@ impl Ledger {
         if node.events.len() >= NODE_EVENTS_MAX {
             node.events.remove(0);
         }
+        if node.events.is_empty() {
+            // Most nodes never have a second one.
+            node.events.reserve_exact(1);
+        }
         node.events.push(NodeEvent {
             time: self.now,
             subsystem: subsystem.to_owned(),

@@ -33,7 +33,7 @@ pub use job::{
 };
 pub use network::{Cni, Dns, Network, Port};
 pub use node::{
-    DriverState, Eligibility, Fingerprint, HostNetwork, HostVolume, Node, NodeEvent, NodeResources,
+    DriverState, Drivers, Eligibility, Fingerprint, HostNetwork, HostVolume, Node, NodeEvent, NodeResources,
     NodeStatus,
 };
 pub use policy::{

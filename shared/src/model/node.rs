@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +83,7 @@ pub struct Fingerprint {
     /// What it has to give.
     pub resources: NodeResources,
     /// Its drivers, by name.
-    pub drivers: BTreeMap<String, DriverState>,
+    pub drivers: Drivers,
     /// Its volumes, by name.
     pub host_volumes: BTreeMap<String, HostVolume>,
     /// Its named networks, by name; `default` is the address other nodes reach it at.
@@ -92,6 +93,9 @@ pub struct Fingerprint {
     /// How long the agent may be silent before it counts as gone: its MQTT keep-alive.
     pub keep_alive: Duration,
 }
+
+/// The drivers of a node, by name. Shared: in a fleet they are the same on nearly every node.
+pub type Drivers = Arc<BTreeMap<String, DriverState>>;
 
 /// What a node has to give.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

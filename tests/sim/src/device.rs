@@ -118,9 +118,10 @@ impl Device {
                 disk_mb: 10_000,
                 ..NodeResources::default()
             },
-            drivers: ["podman", "docker", "raw_exec"]
-                .map(|name| (name.to_owned(), podman.clone()))
-                .into(),
+            drivers: BTreeMap::from(
+                ["podman", "docker", "raw_exec"].map(|name| (name.to_owned(), podman.clone())),
+            )
+            .into(),
             host_networks: [("default".to_owned(), network)].into(),
             keep_alive: KEEP_ALIVE,
             ..Fingerprint::default()

@@ -72,12 +72,20 @@ pub(crate) fn run_task(options: &Options) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What cargo is told besides the profile, for the agent that is flashed: no tables for unwinding, and no messages that
-/// nobody can see. Nothing unwinds where panics abort, and a binary without symbols has no use for the tables in messages
-/// either; they are a tenth of it.
-pub(crate) fn lean(triple: &str) -> [String; 4] {
-    let flags = format!("target.{triple}.rustflags=[\"-Cforce-unwind-tables=no\"]");
-    ["--config", &flags, "--features", "holdfast-agent/lean"].map(str::to_owned)
+/// What cargo is told besides the profile, for what is flashed onto boxes: how to link it without what it never reads.
+pub(crate) fn lean(triple: &str) -> [String; 2] {
+    let script = root().join("xtask/src/cross/no_unwind.ld");
+    let mut arguments = vec![format!("-T,{}", script.display()), "--no-eh-frame-hdr".to_owned()];
+    if triple.ends_with("-gnu") {
+        // Packed relocations: zig, which links the others, has no such option.
+        arguments.push("-z,pack-relative-relocs".to_owned());
+    }
+    let flags: Vec<String> = arguments
+        .iter()
+        .map(|it| format!("\"-Clink-arg=-Wl,{it}\""))
+        .collect();
+    let flags = format!("target.{triple}.rustflags=[{}]", flags.join(","));
+    ["--config".to_owned(), flags]
 }
 
 /// Folder for cross builds: apart, so that they never wait for, or undo, everyday ones.

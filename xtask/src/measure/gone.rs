@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use holdfast_tests::load::{Load, LoadPlan};
-use holdfast_tests::{Agent, AgentPlan, Coordinator, CoordinatorPlan, Fleet};
+use holdfast_tests::{Agent, AgentPlan, Coordinator, Fleet};
 
 use super::Options;
-use super::jobs::{PATIENCE, allocations, idle, until};
+use super::jobs::{PATIENCE, allocations, coordinator_plan, idle, until};
 use super::row::{Row, median, range};
 
 /// The keep-alive of the node that vanishes, and of the others.
@@ -25,11 +25,7 @@ const CROWD: usize = 5_000;
 pub(super) fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     let rounds = if options.quick { 1 } else { 3 };
     let fleet = Fleet::start()?;
-    let plan = CoordinatorPlan {
-        heartbeat_grace: Duration::from_secs(5),
-        ..CoordinatorPlan::default()
-    };
-    let coordinator = Coordinator::start(&fleet, plan)?;
+    let coordinator = Coordinator::start(&fleet, coordinator_plan())?;
     let plan = AgentPlan {
         keep_alive: KEEP_ALIVE,
         ..AgentPlan::new("box").datacenter("away")

@@ -1,10 +1,12 @@
 //! The jobs that are run, and how a measurement waits for them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use holdfast_tests::usage::descendants;
 use holdfast_tests::{Agent, AgentPlan, Coordinator, CoordinatorPlan, Fleet, Image, STAND_IN_IMAGES};
 use serde_json::Value;
 
@@ -13,11 +15,22 @@ use super::KEEP_ALIVE_SECONDS;
 /// Pause between two looks: finer than the harness's own, because times are measured by it.
 const POLL: Duration = Duration::from_millis(5);
 
+/// How late a node may be unless the operator says otherwise (`coordinator/src/config.rs`).
+const GRACE: Duration = Duration::from_secs(4);
+
 /// Longest wait for anything.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The image of the containers: busybox.
 pub(super) const BUSYBOX: Image = STAND_IN_IMAGES[STAND_IN_IMAGES.len() - 1];
+
+/// A coordinator as the product is set up by default.
+pub(super) fn coordinator_plan() -> CoordinatorPlan {
+    CoordinatorPlan {
+        heartbeat_grace: GRACE,
+        ..CoordinatorPlan::default()
+    }
+}
 
 /// A coordinator and one agent with podman, as the product is set up by default.
 pub(super) fn site(fleet: &Fleet) -> anyhow::Result<(Coordinator, Agent)> {
@@ -26,11 +39,7 @@ pub(super) fn site(fleet: &Fleet) -> anyhow::Result<(Coordinator, Agent)> {
 
 /// As [`site`], with another keep-alive.
 pub(super) fn site_with(fleet: &Fleet, keep_alive: Duration) -> anyhow::Result<(Coordinator, Agent)> {
-    let plan = CoordinatorPlan {
-        heartbeat_grace: Duration::from_secs(5),
-        ..CoordinatorPlan::default()
-    };
-    let coordinator = Coordinator::start(fleet, plan)?;
+    let coordinator = Coordinator::start(fleet, coordinator_plan())?;
     let plan = AgentPlan {
         keep_alive,
         ..AgentPlan::new("box").images(&[BUSYBOX])
@@ -162,4 +171,24 @@ pub(super) fn idle(window: Duration) {
     while Instant::now() < end {
         thread::sleep(POLL);
     }
+}
+
+/// The processes of the containers of [`containers`], once their own program runs.
+pub(super) fn sleeping(agent: &Agent) -> BTreeSet<u32> {
+    let all = descendants(agent.machine.pid(), "sleep");
+    let in_container = |pid: &u32| {
+        let args = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        args.contains("100000")
+    };
+    all.into_iter().filter(in_container).collect()
+}
+
+/// Ends a process from outside.
+pub(super) fn kill(pid: u32) -> anyhow::Result<()> {
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+        .context("no such process id")?;
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
+    Ok(())
 }

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use holdfast_tests::{Agent, AgentPlan, Coordinator, CoordinatorPlan, Fleet};
+use holdfast_tests::{Agent, AgentPlan, Coordinator, Fleet};
 
-use super::jobs::{PATIENCE, allocations, everywhere, idle, submit, until};
+use super::jobs::{PATIENCE, allocations, coordinator_plan, everywhere, idle, submit, until};
 use super::row::{Row, median, range};
 use super::{KEEP_ALIVE_SECONDS, Options};
 
@@ -18,11 +18,7 @@ pub(super) fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     let cut = Duration::from_secs(if options.quick { 30 } else { 150 });
     let keep_alive = Duration::from_secs(if options.quick { 10 } else { KEEP_ALIVE_SECONDS });
     let fleet = Fleet::start()?;
-    let plan = CoordinatorPlan {
-        heartbeat_grace: Duration::from_secs(5),
-        ..CoordinatorPlan::default()
-    };
-    let coordinator = Coordinator::start(&fleet, plan)?;
+    let coordinator = Coordinator::start(&fleet, coordinator_plan())?;
     let mut agents = Vec::new();
     for index in 0..NODES {
         let plan = AgentPlan {

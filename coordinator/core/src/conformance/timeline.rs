@@ -200,7 +200,7 @@ impl Story {
         };
         let fingerprint = Fingerprint {
             datacenter: "dc1".into(),
-            drivers: [("mock".to_owned(), driver)].into(),
+            drivers: BTreeMap::from([("mock".to_owned(), driver)]).into(),
             resources: NodeResources {
                 cpu_mhz: 4000,
                 memory_mb: 4000,

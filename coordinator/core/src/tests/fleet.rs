@@ -73,7 +73,7 @@ pub(super) fn fingerprint(name: &str) -> Fingerprint {
             disk_mb: 20_000,
             ..Default::default()
         },
-        drivers: [("docker".into(), driver.clone()), ("raw_exec".into(), driver)].into(),
+        drivers: BTreeMap::from([("docker".into(), driver.clone()), ("raw_exec".into(), driver)]).into(),
         host_networks: [("default".into(), network)].into(),
         keep_alive: KEEP_ALIVE,
         ..Fingerprint::default()

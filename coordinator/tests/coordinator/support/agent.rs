@@ -272,7 +272,7 @@ fn fingerprint(node: NodeId) -> Fingerprint {
             disk_mb: 10_000,
             ..NodeResources::default()
         },
-        drivers: BTreeMap::from([("raw_exec".into(), driver)]),
+        drivers: BTreeMap::from([("raw_exec".into(), driver)]).into(),
         host_networks: BTreeMap::from([("default".into(), network)]),
         version: "0.1.0".into(),
         keep_alive: GoDuration::from_secs(5),
