@@ -378,7 +378,7 @@ mod tests {
         assert_eq!(config.data_dir, PathBuf::from("/var/lib/holdfast"));
         assert_eq!(
             (config.datacenter.as_str(), config.keep_alive.as_secs()),
-            ("dc1", 30)
+            ("dc1", 120)
         );
         assert_eq!(config.drivers, ["podman", "raw_exec"]);
         assert!(config.coordinators.is_empty());

@@ -19,11 +19,16 @@ pub fn secret() -> String {
     })
 }
 
-/// A number from 0 to 1, for delays that must not coincide over a fleet.
-pub fn jitter() -> f64 {
+/// Any number.
+pub fn number() -> u32 {
     let mut bytes = [0; 4];
     fill(&mut bytes);
-    f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX)
+    u32::from_ne_bytes(bytes)
+}
+
+/// A number from 0 to 1, for delays that must not coincide over a fleet.
+pub fn jitter() -> f64 {
+    f64::from(number()) / f64::from(u32::MAX)
 }
 
 fn fill(bytes: &mut [u8]) {

@@ -16,7 +16,11 @@ use crate::{clock, entropy};
 const COPIES: [&str; 2] = ["node.json", "node.backup.json"];
 
 /// Bits of a session number that count connections within one start.
-const CONNECTION_BITS: u32 = 20;
+const CONNECTION_BITS: u32 = 24;
+
+/// Bits of them that are chance at the start: two agents that are copies of each other, and were started together, are
+/// told apart by them.
+const CHANCE_BITS: u32 = 20;
 
 /// Who this node is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,8 +66,9 @@ impl Identity {
 
     /// The numbers for the connections of this start.
     pub fn sessions(&self) -> Sessions {
+        let chance = u64::from(entropy::number()) >> (u32::BITS - CHANCE_BITS);
         Sessions {
-            next: self.starts << CONNECTION_BITS,
+            next: (self.starts << CONNECTION_BITS) | chance,
         }
     }
 
@@ -128,6 +133,8 @@ mod tests {
             assert_eq!((again.id, &again.secret), (first.id, &first.secret));
             assert!(again.sessions().advance() > last);
         }
+        let copies = [first.sessions().advance(), first.sessions().advance()];
+        assert_ne!(copies[0], copies[1], "copies of a node are told apart");
     }
 
     #[test]

@@ -235,7 +235,7 @@ impl Runtime {
                 self.observer.complete();
                 self.on_infos(infos, batch);
             }
-            News::Found(found) => self.on_found(&found),
+            News::Found(found) => self.on_found(&found, batch),
         }
     }
 
@@ -267,13 +267,13 @@ impl Runtime {
         });
     }
 
-    /// Tasks that the store does not know are left alone: absence is no order. When the coordinator assigns them
-    /// again, starting them adopts what runs.
-    fn on_found(&self, found: &[Found]) {
+    /// Tasks that the store does not know are left alone until the coordinator says what is to become of them.
+    fn on_found(&self, found: &[Found], batch: &mut Vec<Input>) {
         for task in found.iter().filter(|task| task.running) {
-            let known = task_ref(&task.handle.task).is_some_and(|it| self.agent.alloc(it.alloc).is_some());
-            if !known {
-                tracing::warn!(task = %task.handle.task, job = task.job, "an unknown task runs; it is left alone");
+            let known = task_ref(&task.handle.task);
+            if let Some(it) = known.filter(|it| self.agent.alloc(it.alloc).is_none()) {
+                tracing::warn!(task = %task.handle.task, job = task.job, "an unknown task runs; the coordinator is asked about it");
+                batch.push(Input::Orphan(it.alloc));
             }
         }
     }

@@ -173,7 +173,7 @@ fn report(loaded: &Loaded, identity: &Identity) {
     match &loaded.opened {
         Opened::Clean => tracing::info!(node = %identity.id, allocs, "the agent starts"),
         Opened::Repaired { lost_records } => {
-            tracing::warn!(node = %identity.id, allocs, lost_records, "the agent starts with a repaired store");
+            tracing::warn!(node = %identity.id, allocs, lost_records, "the agent starts with a repaired store; what it may have lost is asked for");
         }
         Opened::Quarantined(path) => tracing::error!(
             node = %identity.id,

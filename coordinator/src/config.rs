@@ -48,6 +48,20 @@ pub const TABLE: &[Setting] = &[
     )
     .value("PATH"),
     Setting::new(
+        "mqtt_max_connections",
+        Kind::Integer,
+        "connections that the embedded broker serves at once",
+    )
+    .default("12000")
+    .value("COUNT"),
+    Setting::new(
+        "mqtt_max_connections_per_address",
+        Kind::Integer,
+        "connections from one IPv4 address or IPv6 /64 network; a fleet behind one gateway shares one",
+    )
+    .default("12000")
+    .value("COUNT"),
+    Setting::new(
         "broker",
         Kind::String,
         "broker to use instead of the embedded one: mqtt://user:password@host:port",
@@ -109,6 +123,10 @@ pub enum BrokerChoice {
         plain: Option<SocketAddr>,
         /// Address and identity for TLS.
         tls: Option<TlsConfig>,
+        /// Connections at once.
+        max_connections: usize,
+        /// Connections at once from one address.
+        max_connections_per_address: usize,
     },
     /// Through one that runs elsewhere.
     External(Remote),
@@ -163,6 +181,16 @@ pub enum ConfigError {
     /// There would be no way in for nodes.
     #[error("mqtt_addr and mqtt_tls_addr are both empty: nodes could not connect")]
     NoListener,
+    /// It is no number of connections.
+    #[error("{name} ({origin}): {count} is less than 1")]
+    Count {
+        /// The setting.
+        name: &'static str,
+        /// Where it came from.
+        origin: String,
+        /// What it was.
+        count: i64,
+    },
     /// It is no log level.
     #[error("log_level ({origin}): `{text}` is none of error, warn, info, debug, trace")]
     LogLevel {
@@ -245,7 +273,22 @@ fn broker(values: &Values) -> Result<BrokerChoice, ConfigError> {
     if plain.is_none() && tls.is_none() {
         return Err(ConfigError::NoListener);
     }
-    Ok(BrokerChoice::Embedded { plain, tls })
+    Ok(BrokerChoice::Embedded {
+        plain,
+        tls,
+        max_connections: count(values, "mqtt_max_connections")?,
+        max_connections_per_address: count(values, "mqtt_max_connections_per_address")?,
+    })
+}
+
+fn count(values: &Values, name: &'static str) -> Result<usize, ConfigError> {
+    let count = values.integer(name);
+    let bad = || ConfigError::Count {
+        name,
+        origin: values.origin(name).to_string(),
+        count,
+    };
+    usize::try_from(count).ok().filter(|it| *it > 0).ok_or_else(bad)
 }
 
 fn address(values: &Values, name: &'static str) -> Result<Option<SocketAddr>, ConfigError> {
@@ -292,7 +335,9 @@ mod tests {
             config.broker,
             BrokerChoice::Embedded {
                 plain: Some(_),
-                tls: None
+                tls: None,
+                max_connections: 12_000,
+                max_connections_per_address: 12_000,
             }
         ));
         assert!(!config.name.is_empty());
@@ -316,6 +361,10 @@ mod tests {
             (
                 &["--mqtt-tls-addr", "[::]:8883"],
                 "mqtt_tls_addr needs mqtt_tls_cert and mqtt_tls_key",
+            ),
+            (
+                &["--mqtt-max-connections-per-address", "0"],
+                "mqtt_max_connections_per_address (flag --mqtt-max-connections-per-address): 0 is less than 1",
             ),
             (
                 &["--log-level", "loud"],

@@ -53,8 +53,8 @@ counters! {
     mqtt_dropped = "holdfast_mqtt_dropped_total";
     /// Messages of agents that made no sense.
     mqtt_malformed = "holdfast_mqtt_malformed_total";
-    /// Clients that were not let in.
-    mqtt_refused = "holdfast_mqtt_refused_total";
+    /// Connections that were ended for what the node did: broke the protocol or its permissions, did not read.
+    mqtt_offences = "holdfast_mqtt_offences_total";
     /// HTTP requests.
     http_requests = "holdfast_http_requests_total";
     /// HTTP requests that were answered with an error.

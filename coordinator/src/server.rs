@@ -6,8 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
 use holdfast_broker::{Broker, BrokerConfig, Limits};
-use holdfast_coordinator_core::{Coordinator, State};
-use holdfast_shared::time::Timestamp;
+use holdfast_coordinator_core::Coordinator;
 use holdfast_shared::wire::PAYLOAD_BYTES_MAX;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -107,7 +106,7 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let (handle, seat) = runtime::seat(Snapshots::new(state.clone()));
         let link = Link::open(&config, &handle, &metrics)?;
-        let clock = Clock::start(newest(&state));
+        let clock = Clock::start(state.newest_time());
         let failing = Arc::new(AtomicBool::new(false));
         let parts = Parts {
             core: Coordinator::new(config.options.clone(), state, seed()?),
@@ -140,7 +139,9 @@ impl Server {
             closing,
             http_task,
         };
-        server.write_ports()?;
+        if let Err(error) = server.write_ports() {
+            warn!(error = %error, "ports.json cannot be written into the data folder");
+        }
         Ok(server)
     }
 
@@ -189,18 +190,14 @@ impl Server {
     }
 
     /// Writes the real addresses where programs that asked for any port find them.
-    fn write_ports(&self) -> Result<(), ServerError> {
+    fn write_ports(&self) -> std::io::Result<()> {
         let broker = self.link.broker().upgrade();
         let ports = serde_json::json!({
             "http": self.http,
             "mqtt": broker.as_ref().and_then(|broker| broker.local_addr()),
             "mqtt_tls": broker.as_ref().and_then(|broker| broker.tls_addr()),
         });
-        let system = |source| ServerError::System {
-            action: "write ports.json into the data folder",
-            source,
-        };
-        std::fs::write(self.data_dir.join(PORTS), format!("{ports}\n")).map_err(system)
+        std::fs::write(self.data_dir.join(PORTS), format!("{ports}\n"))
     }
 }
 
@@ -214,9 +211,18 @@ impl Link {
     fn open(config: &Config, handle: &Handle, metrics: &Arc<Metrics>) -> Result<Self, ServerError> {
         let (handle, metrics) = (handle.clone(), Arc::clone(metrics));
         match &config.broker {
-            BrokerChoice::Embedded { plain, tls } => {
+            BrokerChoice::Embedded {
+                plain,
+                tls,
+                max_connections,
+                max_connections_per_address,
+            } => {
                 let limits = Limits {
+                    max_connections: *max_connections,
+                    max_connections_per_address: *max_connections_per_address,
                     max_packet_bytes: PAYLOAD_BYTES_MAX,
+                    // Nothing of ours is retained: what is would be a node's, and for ever.
+                    max_retained_messages: 0,
                     ..Limits::default()
                 };
                 let broker = BrokerConfig {
@@ -280,14 +286,6 @@ fn identity(config: &Config, http: SocketAddr) -> Identity {
         data_dir: config.data_dir.display().to_string(),
         log_level: config.log_level.to_string(),
     }
-}
-
-/// The newest time in the records: the clock must not start before it.
-fn newest(state: &State) -> Timestamp {
-    let evals = state.evals.values().map(|eval| eval.modify_time);
-    let allocs = state.allocs.values().map(|alloc| alloc.modify_time);
-    let nodes = state.nodes.values().map(|node| node.last_heard);
-    evals.chain(allocs).chain(nodes).max().unwrap_or_default()
 }
 
 /// Where new ids come from.

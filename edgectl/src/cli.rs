@@ -4,7 +4,9 @@ use anyhow::{Result, bail};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::client::Connection;
-use crate::command::{alloc, completion, deployment, eval, job, local, node, server, service, status};
+use crate::command::{
+    alloc, completion, deployment, eval, job, local, node, operator, server, service, status,
+};
 use crate::session::{DONE, Exit, Session};
 
 /// Commands of the original that we have yet to learn.
@@ -50,6 +52,22 @@ const NOT_YET: &[(&str, &[&str])] = &[
     ("deployment", &["fail", "pause", "promote", "resume", "unblock"]),
     ("service", &["delete"]),
     ("server", &["force-leave", "join"]),
+    (
+        "operator",
+        &[
+            "api",
+            "autopilot",
+            "client-state",
+            "debug",
+            "gossip",
+            "metrics",
+            "raft",
+            "root",
+            "scheduler",
+            "snapshot",
+            "utilization",
+        ],
+    ),
     ("local", &["alloc", "restart"]),
 ];
 
@@ -67,7 +85,6 @@ const NOT_YET_NOUNS: &[&str] = &[
     "login",
     "monitor",
     "namespace",
-    "operator",
     "plugin",
     "quota",
     "recommendation",
@@ -152,6 +169,13 @@ pub enum Command {
         #[command(subcommand)]
         verb: server::Verb,
     },
+    /// Decide about the coordinator itself
+    #[command(arg_required_else_help = true)]
+    Operator {
+        /// What to do with it.
+        #[command(subcommand)]
+        verb: operator::Verb,
+    },
     /// Ask the agent of this machine, with no coordinator in reach
     #[command(arg_required_else_help = true)]
     Local {
@@ -221,6 +245,10 @@ impl Command {
             Self::Server { verb } => match verb {
                 server::Verb::Members(args) => server::members(session, args),
                 server::Verb::Other(words) => unknown(&session.program, Some("server"), words),
+            },
+            Self::Operator { verb } => match verb {
+                operator::Verb::AdoptState(args) => operator::adopt_state(session, args),
+                operator::Verb::Other(words) => unknown(&session.program, Some("operator"), words),
             },
             Self::Local { verb } => match verb {
                 local::Verb::Status(args) => local::status(session, args),

@@ -11,8 +11,11 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// How long a connection, and then each read, may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// How long an answer may take: a coordinator whose disk fails tries more than once before it says so.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// What a server answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,26 +28,66 @@ pub struct HttpResponse {
     pub body: String,
 }
 
+impl HttpResponse {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        lines
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+    }
+}
+
 /// Asks `http://ADDRESS/PATH` from inside the network namespace `netns` (a `/proc/PID/ns/net` file).
 ///
 /// # Errors
 /// When the namespace or the server cannot be reached, or the answer is not HTTP.
 pub fn http_get(netns: &Path, address: SocketAddr, path: &str) -> anyhow::Result<HttpResponse> {
-    let netns = File::open(netns).with_context(|| format!("cannot open {}", netns.display()))?;
+    http_request(netns, address, "GET", path, "")
+}
+
+/// Sends a request with this method and JSON body to `http://ADDRESS/PATH` from inside the network namespace `netns`.
+///
+/// # Errors
+/// When the namespace or the server cannot be reached, or the answer is not HTTP; whether the server has acted is not
+/// known then.
+pub fn http_request(
+    netns: &Path,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> anyhow::Result<HttpResponse> {
     // Only the thread that asks moves into the other network, and it ends with the answer.
     let exchange = || -> anyhow::Result<Vec<u8>> {
-        move_into_link_name_space(netns.as_fd(), Some(LinkNameSpaceType::Network))?;
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+        enter_network(netns)?;
+        let mut stream = TcpStream::connect_timeout(&address, CONNECT)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let bytes = thread::scope(|scope| scope.spawn(exchange).join())
         .map_err(|_| anyhow!("the HTTP client panicked"))?
-        .with_context(|| format!("GET http://{address}{path}"))?;
-    parse(&bytes).with_context(|| format!("GET http://{address}{path}: not an HTTP answer"))
+        .with_context(|| format!("{method} http://{address}{path}"))?;
+    parse(&bytes).with_context(|| format!("{method} http://{address}{path}: not an HTTP answer"))
+}
+
+/// Moves this thread into the network namespace `netns` (a `/proc/PID/ns/net` file), for good.
+///
+/// # Errors
+/// When there is no such namespace.
+pub fn enter_network(netns: &Path) -> anyhow::Result<()> {
+    let file = File::open(netns).with_context(|| format!("cannot open {}", netns.display()))?;
+    Ok(move_into_link_name_space(
+        file.as_fd(),
+        Some(LinkNameSpaceType::Network),
+    )?)
 }
 
 fn parse(bytes: &[u8]) -> Option<HttpResponse> {
@@ -67,6 +110,7 @@ mod tests {
         let answer = parse(b"HTTP/1.1 404 Not Found\r\nA: b\r\n\r\ngone").unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (404, "gone"));
         assert!(answer.head.ends_with("A: b"));
+        assert_eq!((answer.header("a"), answer.header("c")), (Some("b"), None));
         assert_eq!(parse(b"SSH-2.0-x\r\n"), None);
     }
 }

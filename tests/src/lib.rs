@@ -28,9 +28,9 @@ mod wait;
 
 pub use dice::Dice;
 pub use fleet::{Fleet, FleetName};
-pub use http::{HttpResponse, http_get};
+pub use http::{HttpResponse, enter_network, http_get, http_request};
 pub use image::{Image, STAND_IN_IMAGES};
 pub use machine::Machine;
 pub use process::{Agent, AgentPlan, Coordinator, CoordinatorPlan};
 pub use program::Program;
-pub use wait::{let_pass, wait_for};
+pub use wait::{holds_for, let_pass, wait_for};

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use std::{env, fs};
@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::edgectl::Edgectl;
 use crate::fleet::Fleet;
+use crate::http::{HttpResponse, http_request};
 use crate::image::Image;
 use crate::machine::Machine;
 use crate::program::Program;
@@ -69,6 +70,8 @@ pub struct CoordinatorPlan {
     pub external_broker: Option<String>,
     /// Further flags, as typed.
     pub flags: Vec<String>,
+    /// How far its wall clock is off, as faketime writes it: `+3650d`.
+    pub clock: Option<String>,
 }
 
 impl Default for CoordinatorPlan {
@@ -77,6 +80,7 @@ impl Default for CoordinatorPlan {
             heartbeat_grace: Duration::from_secs(1),
             external_broker: None,
             flags: Vec::new(),
+            clock: None,
         }
     }
 }
@@ -86,7 +90,8 @@ impl Default for CoordinatorPlan {
 pub struct Coordinator {
     /// Where it runs.
     pub machine: Machine,
-    plan: CoordinatorPlan,
+    /// How it is started the next time.
+    pub plan: CoordinatorPlan,
     process: Option<Program>,
 }
 
@@ -140,6 +145,43 @@ impl Coordinator {
         serde_json::from_str(&answer.body).with_context(|| format!("GET {path}: not JSON: {}", answer.body))
     }
 
+    /// Sends a request with a JSON body to the HTTP API, from the coordinator's machine, and answers whatever comes back.
+    ///
+    /// # Errors
+    /// When nothing comes back: whether the coordinator has acted is not known then.
+    pub fn request(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<HttpResponse> {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        http_request(&self.machine.netns(), self.http(), method, path, &body)
+    }
+
+    /// Folder with everything it keeps.
+    pub fn data_dir(&self) -> PathBuf {
+        self.machine.dir().join("data")
+    }
+
+    /// Everything it has logged, over all its starts.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(fs::read_to_string(self.machine.dir().join("coordinator.log"))?)
+    }
+
+    /// Sends the coordinator a signal and goes on: [`Signal::STOP`] makes it hang, [`Signal::CONT`] lets it go on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
+        self.process
+            .as_mut()
+            .context("the coordinator does not run")?
+            .signal(signal)
+    }
+
     /// The one element of the list at `path` whose `key` is `value`.
     ///
     /// # Errors
@@ -184,8 +226,22 @@ impl Coordinator {
     /// # Errors
     /// When it does not come up.
     pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.launch()?;
+        wait_for("the coordinator to answer", START, || {
+            let process = self.process.as_mut().context("it was started above")?;
+            ensure!(process.is_running(), "it has ended");
+            self.read("/v1/status/leader")
+        })?;
+        Ok(())
+    }
+
+    /// Starts the coordinator (again) with the data it has, and waits for nothing.
+    ///
+    /// # Errors
+    /// When it ends at once.
+    pub fn launch(&mut self) -> anyhow::Result<()> {
         let mut command = self.machine.command(binary("holdfast-coordinator")?);
-        command.arg("--data-dir").arg(self.machine.dir().join("data"));
+        command.arg("--data-dir").arg(self.data_dir());
         command.args(["--http-addr", &self.http().to_string()]);
         match &self.plan.external_broker {
             Some(url) => command.args(["--broker", url]),
@@ -193,13 +249,11 @@ impl Coordinator {
         };
         command.args(["--heartbeat-grace", &seconds(self.plan.heartbeat_grace)]);
         command.args(&self.plan.flags);
+        if let Some(offset) = &self.plan.clock {
+            pretend(&mut command, offset)?;
+        }
         log_level(&mut command);
         self.process = Some(self.machine.spawn("coordinator", command)?);
-        wait_for("the coordinator to answer", START, || {
-            let process = self.process.as_mut().context("it was started above")?;
-            ensure!(process.is_running(), "it has ended");
-            self.read("/v1/status/leader")
-        })?;
         Ok(())
     }
 
@@ -381,6 +435,11 @@ impl Agent {
             .signal(signal)
     }
 
+    /// Replaces the further variables of its environment, from its next start on.
+    pub fn set_environment(&mut self, environment: Vec<(String, String)>) {
+        self.plan.environment = environment;
+    }
+
     /// Process id of the agent on the host.
     ///
     /// # Errors
@@ -502,6 +561,22 @@ impl Agent {
 /// A duration as the settings table reads it.
 fn seconds(duration: Duration) -> String {
     format!("{}ms", duration.as_millis())
+}
+
+/// Sets the wall clock that a program sees off by this much; its monotonic clock stays true.
+fn pretend(command: &mut Command, offset: &str) -> anyhow::Result<()> {
+    let library = Path::new("/usr/lib")
+        .join(format!("{}-linux-gnu", env::consts::ARCH))
+        .join("faketime/libfaketime.so.1");
+    ensure!(
+        library.exists(),
+        "faketime is not installed: run `cargo xtask setup`"
+    );
+    command.env("LD_PRELOAD", library).env("FAKETIME", offset);
+    command
+        .env("DONT_FAKE_MONOTONIC", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    Ok(())
 }
 
 /// Lets the log level of the test run through to the binaries.

@@ -28,6 +28,23 @@ pub fn wait_for<T>(
     }
 }
 
+/// Calls `probe` for as long as `duration`, which has to succeed every time.
+///
+/// # Errors
+/// The first error of `probe`, under a line that names `what` was to hold.
+pub fn holds_for(
+    what: &str,
+    duration: Duration,
+    mut probe: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < duration {
+        probe().with_context(|| format!("{what} held for no longer than {:?}", start.elapsed()))?;
+        std::thread::sleep(POLL);
+    }
+    Ok(())
+}
+
 /// Lets `time` pass: for a fault that is to strike at a moment that does not depend on what is going on.
 pub fn let_pass(time: Duration) {
     let start = Instant::now();

@@ -17,12 +17,14 @@ const fn needed(programs: &'static [&'static str], package: &'static str) -> Nee
     Needed { programs, package }
 }
 
-const NEEDED: [Needed; 12] = [
+const NEEDED: [Needed; 16] = [
     // Containers.
     needed(&["podman"], "podman"),
     needed(&["runc", "crun"], "runc"),
     needed(&["netavark", "cnitool"], "netavark"),
     needed(&["conmon"], "conmon"),
+    // The first process of pods, and of containers with `init`.
+    needed(&["catatonit"], "catatonit"),
     // Machines out of namespaces, and the cables between them.
     needed(&["unshare", "nsenter"], "util-linux"),
     needed(&["ip"], "iproute2"),
@@ -33,6 +35,10 @@ const NEEDED: [Needed; 12] = [
     needed(&["tar"], "tar"),
     // The external broker.
     needed(&["mosquitto"], "mosquitto"),
+    // Clocks that are wrong, disks that are small, and certificates.
+    needed(&["faketime"], "faketime"),
+    needed(&["mkfs.ext4"], "e2fsprogs"),
+    needed(&["openssl"], "openssl"),
     // ring is compiled with a C compiler.
     needed(&["cc"], "gcc"),
 ];

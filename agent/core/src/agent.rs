@@ -30,6 +30,9 @@ pub struct Agent {
     pub(crate) outbox: Outbox,
     pub(crate) health: Health,
     pub(crate) templates: Templates,
+    /// Allocations that run here and whose records were lost: reported, and left alone until the coordinator says what is
+    /// to become of them.
+    pub(crate) orphans: BTreeSet<AllocId>,
     /// Allocations whose record changed in this step.
     dirty: BTreeSet<AllocId>,
     deltas: Vec<LocalDelta>,
@@ -57,6 +60,7 @@ impl Agent {
             outbox: Outbox::default(),
             health: Health::default(),
             templates: Templates::default(),
+            orphans: BTreeSet::new(),
             dirty: BTreeSet::new(),
             deltas: Vec::new(),
             effects: Vec::new(),
@@ -82,6 +86,7 @@ impl Agent {
             Input::Prepared(alloc, result) => self.on_prepared(alloc, result),
             Input::Rendered(task, result) => self.on_rendered(&task, result),
             Input::Task(task, input) => self.on_task(&task, input),
+            Input::Orphan(alloc) => self.on_orphan(alloc),
             Input::Check(check, passing) => self.on_check(check, passing),
             Input::Timeout => {}
         }

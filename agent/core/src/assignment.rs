@@ -39,6 +39,8 @@ impl Agent {
             self.ask_for_the_whole_set();
             return;
         }
+        // Another lineage of the coordinator's state: what the lost one counted says nothing.
+        let counts_anew = offered.epoch > self.held.epoch;
         self.held = offered;
         self.persist(LocalDelta::Held(offered));
         for spec in set.jobs {
@@ -47,7 +49,7 @@ impl Agent {
         let whole = set.base.is_none();
         let assigned_ids: Vec<AllocId> = set.allocs.iter().map(|assigned| assigned.id).collect();
         for assigned in set.allocs {
-            self.accept(assigned);
+            self.accept(assigned, counts_anew);
         }
         for id in set.stop {
             self.stop_disowned(id);
@@ -78,22 +80,31 @@ impl Agent {
         }
     }
 
-    fn accept(&mut self, assigned: Assigned) {
+    fn accept(&mut self, assigned: Assigned, counts_anew: bool) {
         let id = assigned.id;
         let Some(record) = self.allocs.get_mut(&id) else {
             self.accept_new(assigned);
             return;
         };
-        if assigned.alloc_modify_index < record.assigned.alloc_modify_index {
+        if assigned.alloc_modify_index < record.assigned.alloc_modify_index && !counts_anew {
             return;
         }
         let (run, reconnected) = (
             assigned.run,
             assigned.unknown && assigned.run && !record.client.is_terminal(),
         );
-        record.assigned = Assigned {
-            previous: assigned.previous.or(record.assigned.previous),
-            ..assigned
+        let updated = assigned.job_version != record.assigned.job_version;
+        let previous = assigned.previous.or(record.assigned.previous);
+        record.assigned = if run {
+            Assigned { previous, ..assigned }
+        } else {
+            // It ends as what it is: the specification of a version that it should have become never came here.
+            Assigned {
+                previous,
+                job_version: record.assigned.job_version,
+                job_create_index: record.assigned.job_create_index,
+                ..assigned
+            }
         };
         if reconnected {
             self.record_reconnect(id);
@@ -102,12 +113,21 @@ impl Agent {
         if !run {
             self.begin_stop(id, "stopped by the coordinator");
         } else {
-            self.watch_health(id);
+            self.decide_health_again(id, updated);
+        }
+    }
+
+    /// Something runs here that nobody here knows. It is left alone: absence is no order.
+    pub(crate) fn on_orphan(&mut self, id: AllocId) {
+        if !self.allocs.contains_key(&id) && self.orphans.insert(id) {
+            self.report_all();
         }
     }
 
     fn accept_new(&mut self, assigned: Assigned) {
         let id = assigned.id;
+        // Starting its tasks adopts what runs.
+        self.orphans.remove(&id);
         let job = self.jobs.get(&SpecKey::of(&assigned)).cloned();
         let mut record = new_record(assigned, job.as_deref());
         if !record.assigned.run {
@@ -146,6 +166,7 @@ impl Agent {
         match self.allocs.get(&id) {
             Some(record) if record.client.is_terminal() => self.forget(id),
             Some(_) => self.begin_stop(id, "the coordinator does not know this allocation"),
+            None if self.orphans.remove(&id) => self.effect(Effect::Destroy(id)),
             None => {}
         }
     }

@@ -75,6 +75,26 @@ impl Agent {
         }
     }
 
+    /// The coordinator waits for the health of an allocation that was there before: for a new verdict when it was updated
+    /// in place, and otherwise for the one that it does not know, or that is not made yet.
+    pub(crate) fn decide_health_again(&mut self, id: AllocId, updated: bool) {
+        if let Some(record) = self.allocs.get_mut(&id)
+            && record.assigned.watch_health
+            && record.healthy.is_some()
+        {
+            if updated {
+                record.healthy = None;
+                self.touch(id);
+            } else {
+                self.report(id);
+            }
+        }
+        if updated {
+            self.health.watches.remove(&id);
+        }
+        self.watch_health(id);
+    }
+
     fn update_policy(&self, id: AllocId) -> Option<UpdatePolicy> {
         let record = self.allocs.get(&id)?;
         let job = self.job(record)?;

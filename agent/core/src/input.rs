@@ -60,6 +60,8 @@ pub enum Input {
     Rendered(TaskRef, Result<Rendered, String>),
     /// A driver says something about a task.
     Task(TaskRef, TaskInput),
+    /// A driver runs something of an allocation that is not known here: its record was lost.
+    Orphan(AllocId),
     /// A check of a service passed or not.
     Check(CheckRef, bool),
     /// The time that [`poll_timeout`](crate::Agent::poll_timeout) named has come. Spurious ones do no harm.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_shared::id::AllocId;
+use holdfast_shared::model::ClientStatus;
 use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::{AllocReport, FromAgent, Report, TaskReport};
 
@@ -90,8 +91,10 @@ impl Agent {
             .clone()
             .map(|record| (record.assigned.id, record.revision))
             .collect();
+        let orphans = self.orphans.iter().filter(|_| full).map(|id| orphan_report(*id));
         let allocs = records
             .map(|record| alloc_report(record, self.now.mono))
+            .chain(orphans)
             .collect();
         self.outbox.in_flight.insert(
             self.outbox.seq,
@@ -123,6 +126,18 @@ impl Agent {
             }
         }
         self.forget_what_is_over();
+    }
+}
+
+/// All that is known of an allocation whose record was lost: that it runs.
+fn orphan_report(id: AllocId) -> AllocReport {
+    AllocReport {
+        id,
+        client: ClientStatus::Running,
+        description: "Runs, and the agent has lost its record".into(),
+        healthy: None,
+        address: String::new(),
+        tasks: Vec::new(),
     }
 }
 

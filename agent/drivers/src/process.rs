@@ -60,6 +60,11 @@ impl ProcessId {
         })
     }
 
+    /// The process that leads this one's session, while it lives.
+    pub(crate) fn session_leader(self) -> Option<Self> {
+        Self::of(Stat::read(self.pid)?.session)
+    }
+
     /// It runs, zombies excluded.
     pub(crate) fn is_alive(self) -> bool {
         Stat::read(self.pid)

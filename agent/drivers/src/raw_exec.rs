@@ -29,9 +29,9 @@ use crate::driver::{
 };
 use crate::error::{ConfigError, DriverError, StartError};
 use crate::logs::current_log;
-use crate::process::{boot_id, session_usage};
+use crate::process::{ProcessId, boot_id, session_usage};
 use crate::signal::Signal;
-use crate::supervise::{Answer, Order, Record};
+use crate::supervise::{Answer, Order, Record, write_record};
 use crate::task::{TaskId, TaskSpec};
 use config::RawExecConfig;
 
@@ -76,6 +76,33 @@ impl RawExec {
     /// The record of a task started since boot or before; `None` when there is none.
     fn record(&self, task: &TaskId) -> Option<Record> {
         serde_json::from_slice(&fs::read(self.record_path(task)).ok()?).ok()
+    }
+
+    /// The record of a task that runs although its file cannot be read, rebuilt from its handle: without it a second copy
+    /// would be started beside the first.
+    fn rebuilt(&self, handle: &Handle, spec: &TaskSpec) -> Option<Record> {
+        let mut words = handle.state.split(' ');
+        let main = ProcessId {
+            pid: words.next()?.parse().ok()?,
+            start_ticks: words.next()?.parse().ok()?,
+        };
+        let record = Record {
+            task: handle.task.clone(),
+            job: spec.job.clone(),
+            spec_hash: spec.spec_hash.clone(),
+            log_dir: (!spec.logs.disabled).then(|| spec.log_dir.clone()),
+            boot: words.next()?.to_owned(),
+            // It leads the task's session. One that was killed is not waited for.
+            supervisor: main.session_leader().unwrap_or(main),
+            main,
+            exit: None,
+        };
+        if !is_running(&record) {
+            return None;
+        }
+        // What cannot be written now is rebuilt again by the next agent.
+        let _ = write_record(&self.record_path(&handle.task), &record);
+        Some(record)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<TaskId, watch::Receiver<bool>>> {
@@ -273,7 +300,8 @@ impl Driver for RawExec {
         handle: &'a Handle,
         spec: &'a TaskSpec,
     ) -> BoxFuture<'a, Result<Recovered, DriverError>> {
-        let recovered = match self.record(&handle.task) {
+        let record = self.record(&handle.task).or_else(|| self.rebuilt(handle, spec));
+        let recovered = match record {
             Some(record) if is_running(&record) => Recovered::Running(self.adopt(&record, spec).1),
             Some(record) if record.exit.is_some() => Recovered::Exited(exit(&record)),
             // It was running when the box or its supervisor went down.

@@ -239,7 +239,7 @@ fn children() -> Vec<Pid> {
 }
 
 /// Replaces the record in one step.
-fn write_record(path: &Path, record: &Record) -> io::Result<()> {
+pub(crate) fn write_record(path: &Path, record: &Record) -> io::Result<()> {
     let scratch = path.with_extension("new");
     let mut file = File::create(&scratch)?;
     file.write_all(&serde_json::to_vec(record).expect("plain data always serialises"))?;

@@ -202,6 +202,28 @@ async fn a_restarted_agent_adopts_a_task_and_learns_its_exit_code() {
 }
 
 #[tokio::test]
+async fn a_running_task_whose_record_is_damaged_is_adopted_and_its_exit_code_learnt() {
+    let node = node();
+    let spec = node.sh("task", "while [ ! -e local/go ]; do sleep 0.02; done; exit 8");
+    let (handle, running) = node.agent().driver.start(&spec).await.unwrap();
+    for damage in [&b""[..], b"{\"task\":"] {
+        let records = std::fs::read_dir(node.dir.path().join("state/raw_exec")).unwrap();
+        for record in records.flatten() {
+            std::fs::write(record.path(), damage).unwrap();
+        }
+        let agent = node.agent();
+        let recovered = agent.driver.recover(&handle, &spec).await.unwrap();
+        assert_eq!(recovered, Recovered::Running(running.clone()));
+        let (again, _) = agent.driver.start(&spec).await.unwrap();
+        assert_eq!(again, handle, "no second copy is started");
+    }
+    let mut agent = node.agent();
+    agent.driver.recover(&handle, &spec).await.unwrap();
+    std::fs::write(inside(&spec, "local/go"), "").unwrap();
+    assert_eq!(agent.exit().await.exit_code, Some(8));
+}
+
+#[tokio::test]
 async fn an_exit_while_the_agent_was_away_is_not_lost() {
     let node = node();
     let spec = node.sh(

@@ -34,6 +34,16 @@ const ANSWER: Duration = Duration::from_secs(15);
 /// As good as never.
 const FAR: Duration = Duration::from_secs(24 * 3600);
 
+/// The first pause after another agent with the same identity turned out to be the node; it doubles each time.
+const STAND_BACK_MIN: Duration = Duration::from_secs(30);
+
+/// The longest such pause: the other one is disturbed no more often, and once it is gone this one is noticed.
+const STAND_BACK_MAX: Duration = Duration::from_secs(600);
+
+/// Why an agent stands back.
+const TWIN: &str = "another agent with this node's identity has connected later and is the node now: if this one's data \
+                    directory was copied, remove node.json, node.backup.json and state from one of the copies; tasks go on";
+
 /// A connection that lasted this long was a good one: the next pause is short again.
 const GOOD: Duration = Duration::from_secs(10);
 
@@ -45,7 +55,7 @@ pub(super) async fn run(
     events: mpsc::Sender<MqttEvent>,
     mut stop: oneshot::Receiver<()>,
 ) {
-    let mut failures = 0;
+    let (mut failures, mut displaced) = (0, 0);
     let mut reported = None;
     let mut lost = Instant::now();
     while let Some(url) = connector.url(failures) {
@@ -67,13 +77,23 @@ pub(super) async fn run(
         }
         let good = connection.is_up && began.elapsed() >= GOOD;
         failures = if good { 0 } else { failures + 1 };
+        displaced = match (connection.is_displaced, good) {
+            (true, _) => displaced + 1,
+            (false, true) => 0,
+            (false, false) => displaced,
+        };
+        let pause = if connection.is_displaced {
+            stand_back(displaced)
+        } else {
+            pause(failures, lost.elapsed(), connector.keep_alive())
+        };
         // The same reason every few seconds for weeks would only wear the disk.
         if reported.as_ref() != Some(&end) || connection.is_up {
             tracing::warn!(coordinator = %url, error = end, "no contact with the coordinator");
             reported = Some(end);
         }
         tokio::select! {
-            () = tokio::time::sleep(pause(failures, lost.elapsed(), connector.keep_alive())) => {}
+            () = tokio::time::sleep(pause) => {}
             _ = &mut stop => return,
         }
     }
@@ -84,10 +104,18 @@ pub(super) async fn run(
 /// How long to wait after so many failures and so long an outage: doubling, capped, and different on every box.
 fn pause(failures: usize, outage: Duration, keep_alive: Duration) -> Duration {
     let doubled = PAUSE_MIN * (1 << failures.min(10));
-    doubled
-        .min((outage / OUTAGE_SHARE).clamp(PAUSE_EARLY, PAUSE_MAX))
-        .min(keep_alive.max(PAUSE_MIN))
-        .mul_f64(0.5 + entropy::jitter() / 2.0)
+    let longest = (outage / OUTAGE_SHARE).clamp(PAUSE_EARLY, PAUSE_MAX);
+    jittered(doubled.min(longest).min(keep_alive.max(PAUSE_MIN)))
+}
+
+/// How long to leave the field to the other agent, which every attempt costs its connection.
+fn stand_back(times: u32) -> Duration {
+    let doubled = STAND_BACK_MIN * (1 << times.saturating_sub(1).min(10));
+    jittered(doubled.min(STAND_BACK_MAX))
+}
+
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + entropy::jitter() / 2.0)
 }
 
 struct Connection<'a> {
@@ -101,6 +129,8 @@ struct Connection<'a> {
     is_up: bool,
     /// When the broker must have answered what it was last sent.
     answer_by: Option<Instant>,
+    /// Another agent is the node.
+    is_displaced: bool,
 }
 
 impl<'a> Connection<'a> {
@@ -122,6 +152,7 @@ impl<'a> Connection<'a> {
             network,
             is_up: false,
             answer_by: None,
+            is_displaced: false,
         }
     }
 
@@ -186,6 +217,11 @@ impl<'a> Connection<'a> {
 
     async fn on_publish(&mut self, publish: Publish) -> Result<(), &'static str> {
         match wire::decode::<ToAgent>(&publish.payload) {
+            // No report has this number.
+            Ok(ToAgent::Ack { session, seq: 0 }) if session > self.session => {
+                self.is_displaced = true;
+                Err(TWIN)
+            }
             Ok(message) => {
                 let message = MqttEvent::Message(Box::new(message));
                 self.events.send(message).await.map_err(|_| "the agent ends")

@@ -3,7 +3,8 @@
 //! Owns: keys, the encoding of records, durability, and what happens to a damaged or full disk. Deliberately does not
 //! know what the records mean. The promise is that **an agent always starts**:
 //!
-//! 1. sled refuses a directory with a damaged snapshot, though its log holds everything: snapshots are put aside;
+//! 1. sled refuses a directory with a damaged snapshot: without it the log may not be complete, so whatever it still
+//!    holds is taken up, and the coordinator is asked for everything;
 //! 2. a log that cannot be read, or that brings sled down, is put aside as a whole and the store starts empty;
 //! 3. a disk that cannot be written is copied to memory, and changes wait there until it can be written again.
 

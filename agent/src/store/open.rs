@@ -1,20 +1,22 @@
 //! Opening a store in whatever state its directory is.
 
 use std::fs::{self, File};
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io::{self, Write as _};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use holdfast_agent_core::LocalState;
+use holdfast_shared::wire::Held;
 
 use super::{Engine, Loaded, Place, log_file, record};
 
 /// Upper bound of sled's cache; what an agent keeps is far smaller.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// So many openings in a row that the agent did not survive put the store aside; fewer may be power cuts. A service
-/// manager that gives up on a crashing program does so later.
-const CRASHES_MAX: usize = 3;
+/// So many openings in a row that ended in a panic put the store aside. A service manager that gives up on a crashing
+/// program does so later.
+const PANICS_MAX: usize = 3;
 
 /// How the opening of a store went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,22 +38,29 @@ pub enum Opened {
 pub(super) fn open(place: &Place) -> (Option<Engine>, Loaded) {
     let path = place.path();
     let marker = Marker::set(place.data_dir.join("opening"));
-    // A crash while opening may come from a damaged snapshot that brings sled down without an error.
-    let suspect = marker.crashes > 0;
-    let stray = put_snapshots_aside(&path, suspect);
-    let mut repaired = stray > 0;
-    let mut outcome = if marker.crashes >= CRASHES_MAX {
+    let mut repaired = remove_unfinished_snapshots(&path);
+    // Where a panic ends the process, only the next start can do something about its reason.
+    repaired |= marker.panics > 0 && remove_newest_snapshot(&path);
+    let mut bare = marker.panics > 0 && snapshots(&path).is_empty();
+    let mut outcome = if marker.panics >= PANICS_MAX {
         Err(Failure::Damaged)
     } else {
         attempt(&path, true)
     };
-    if matches!(outcome, Err(Failure::Damaged)) && marker.crashes < CRASHES_MAX {
-        repaired = true;
-        put_snapshots_aside(&path, true);
+    while matches!(outcome, Err(Failure::Damaged))
+        && marker.panics < PANICS_MAX
+        && remove_newest_snapshot(&path)
+    {
+        (repaired, bare) = (true, snapshots(&path).is_empty());
         outcome = attempt(&path, true);
     }
     let (engine, loaded) = match outcome {
-        Ok((engine, state, boot_id, lost_records)) => {
+        Ok((engine, mut state, boot_id, lost_records)) => {
+            if bare {
+                // sled's log is not complete without its snapshot once it has used a part of it again. What is missing
+                // must come back: a node that holds nothing is sent the whole set.
+                state.held = Held::default();
+            }
             let clean = !repaired && lost_records == 0;
             let opened = if clean {
                 Opened::Clean
@@ -99,7 +108,7 @@ fn attempt(path: &Path, durable: bool) -> Result<(Engine, LocalState, String, us
         let log = File::open(log_file(path))?;
         Ok((Engine { db, log, durable }, state, boot_id, lost))
     };
-    // sled panics on some damage. Where panics abort, the marker finds that out at the next start.
+    // sled panics on some damage. Where panics abort, the marker tells the next start.
     match catch_unwind(AssertUnwindSafe(open)) {
         Ok(Ok(opened)) => Ok(opened),
         Ok(Err(sled::Error::Io(error))) if is_disk(&error) => Err(Failure::Disk),
@@ -117,17 +126,39 @@ fn is_disk(error: &io::Error) -> bool {
     ) || error.to_string().contains("could not acquire lock")
 }
 
-/// Removes snapshots that were never finished, and with `all` every snapshot: they only save time at the opening.
-fn put_snapshots_aside(path: &Path, all: bool) -> usize {
-    let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    let stray = entries.filter(|entry| {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        name.starts_with("snap.") && (all || name.ends_with(".generating"))
-    });
-    stray
-        .filter(|entry| fs::remove_file(entry.path()).is_ok())
+/// Removes snapshots that were never finished; answers whether there were any.
+fn remove_unfinished_snapshots(path: &Path) -> bool {
+    let unfinished = snapshots(path)
+        .into_iter()
+        .filter(|snapshot| is_unfinished(snapshot));
+    unfinished
+        .filter(|snapshot| fs::remove_file(snapshot).is_ok())
         .count()
+        > 0
+}
+
+/// Removes the snapshot that sled would read; answers whether there was one.
+fn remove_newest_snapshot(path: &Path) -> bool {
+    let newest = snapshots(path)
+        .into_iter()
+        .filter(|snapshot| !is_unfinished(snapshot))
+        .max();
+    newest.is_some_and(|snapshot| fs::remove_file(snapshot).is_ok())
+}
+
+/// The snapshots in `path`, whose names, all of one length, order them by age.
+fn snapshots(path: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("snap."))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+fn is_unfinished(snapshot: &Path) -> bool {
+    snapshot
+        .extension()
+        .is_some_and(|extension| extension == "generating")
 }
 
 fn start_empty(place: &Place, path: &Path) -> (Option<Engine>, Loaded) {
@@ -190,21 +221,43 @@ pub(super) fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A file that is there while the store is being opened: its length counts openings that were not survived.
+/// A file whose length counts the openings in a row that a panic has ended. A kill in the middle, a power cut included,
+/// is no sign of damage, and leaves none.
 struct Marker {
     path: PathBuf,
-    crashes: usize,
+    panics: usize,
 }
+
+/// The markers of the openings that are under way.
+static UNDER_WAY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 impl Marker {
     fn set(path: PathBuf) -> Self {
-        let crashes = fs::read(&path).map_or(0, |bytes| bytes.len());
-        // Not synced: after a power cut the marker is gone, and a power cut is not what it counts.
-        let _ = fs::write(&path, vec![b'x'; crashes + 1]);
-        Self { path, crashes }
+        static HOOK: Once = Once::new();
+        HOOK.call_once(|| {
+            let usual = panic::take_hook();
+            panic::set_hook(Box::new(move |info| {
+                under_way().iter().for_each(|path| count(path));
+                usual(info);
+            }));
+        });
+        let panics = fs::read(&path).map_or(0, |bytes| bytes.len());
+        under_way().push(path.clone());
+        Self { path, panics }
     }
 
     fn clear(self) {
+        under_way().retain(|path| *path != self.path);
         let _ = fs::remove_file(self.path);
     }
+}
+
+fn under_way() -> MutexGuard<'static, Vec<PathBuf>> {
+    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn count(path: &Path) {
+    let file = File::options().append(true).create(true).open(path);
+    // A disk that cannot be written keeps no count; the store is then read from a copy.
+    let _ = file.and_then(|mut file| file.write_all(b"x"));
 }

@@ -2,11 +2,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use holdfast_agent_core::{AllocRecord, LocalDelta, LocalState, TaskRecord};
-use holdfast_shared::id::AllocId;
+use holdfast_shared::id::{AllocId, IdGenerator};
 use holdfast_shared::model::ClientStatus;
 use holdfast_shared::wire::{Assigned, Catalog, Held, JobSpec};
 
-use super::{Loaded, Opened, Place, Store};
+use super::{Loaded, Opened, Place, Store, record};
 
 fn place(dir: &Path) -> Place {
     Place {
@@ -124,7 +124,50 @@ fn what_was_committed_is_there_after_a_restart() {
 }
 
 #[test]
-fn a_stray_or_damaged_snapshot_loses_nothing() {
+fn records_of_any_bytes_are_read_or_refused_and_read_only_under_their_key() {
+    let records: Vec<(Vec<u8>, Vec<u8>)> = deltas()
+        .iter()
+        .map(record::encode)
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect();
+    let mut random = IdGenerator::from_seed(1);
+    let mut below = move |limit: usize| usize::try_from(random.next_u64() % limit as u64).unwrap();
+    let mut state = LocalState::default();
+    for (key, value) in &records {
+        for cut in 0..value.len() {
+            let outcome = record::decode(key, &value[..cut], &mut state);
+            assert_eq!(outcome, None, "{key:?} cut to {cut} bytes");
+        }
+        assert_eq!(record::decode(key, &[value, &[0][..]].concat(), &mut state), None);
+        // The others have one record each, which needs no name.
+        let named = |other: &&(Vec<u8>, Vec<u8>)| other.0 != *key && other.0.contains(&b'/');
+        for (other, _) in records.iter().filter(named) {
+            assert_eq!(
+                record::decode(other, value, &mut state),
+                None,
+                "{key:?} under {other:?}"
+            );
+        }
+    }
+    assert_eq!(state, LocalState::default());
+    for _ in 0..20_000 {
+        let (key, value) = &records[below(records.len())];
+        let mut value = value.clone();
+        for _ in 0..=below(3) {
+            let at = below(value.len());
+            match below(3) {
+                0 => value[at] ^= u8::try_from(1 + below(255)).unwrap(),
+                1 => drop(value.splice(at..=at, [0xff; 9])),
+                _ => value.insert(at, u8::try_from(below(256)).unwrap()),
+            }
+        }
+        // Either is right, as long as it comes to an end.
+        let _ = record::decode(key, &value, &mut state);
+    }
+}
+
+#[test]
+fn a_stray_snapshot_loses_nothing() {
     for (name, content) in [
         ("snap.00000000000000FF.generating", &b"half"[..]),
         ("snap.00000000000000FF", b""),
@@ -134,9 +177,10 @@ fn a_stray_or_damaged_snapshot_loses_nothing() {
             b"nonsense that is longer than a header and passes no checksum",
         ),
         ("snap.zzz", b"nonsense"),
+        ("snap.7FFFFFFFFFFFFFFF", b""),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        let state = filled(dir.path());
+        let state = recycled(dir.path());
         fs::write(dir.path().join("data/state").join(name), content).unwrap();
         let (_store, loaded) = open(dir.path());
         assert_eq!(loaded.state, state, "{name}");
@@ -213,8 +257,61 @@ fn a_record_that_cannot_be_read_costs_only_itself_and_asks_for_the_whole_set() {
     );
 }
 
+/// A store whose log has used its parts again: from then on sled needs its snapshot.
+fn recycled(dir: &Path) -> LocalState {
+    let state = filled(dir);
+    for _ in 0..4 {
+        let (mut store, loaded) = open(dir);
+        assert_eq!(loaded.state, state);
+        for _ in 0..40 {
+            store.commit(&deltas()).unwrap();
+        }
+    }
+    state
+}
+
 #[test]
-fn openings_that_bring_the_agent_down_put_the_store_aside_in_the_end() {
+fn an_agent_killed_while_it_opens_its_store_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = recycled(dir.path());
+    // Copied while it is open, as a kill leaves it.
+    let (_store, _) = open(dir.path());
+    for kills in 0..4 {
+        let copy = tempfile::tempdir().unwrap();
+        let to = copy.path().join("data/state");
+        super::open::copy_dir(&dir.path().join("data/state"), &to).unwrap();
+        for _ in 0..kills {
+            // What a kill in the middle of a snapshot leaves.
+            fs::write(to.join("snap.0000000000FFFFFF.generating"), b"half").unwrap();
+        }
+        let (_store, loaded) = open(copy.path());
+        assert_eq!(loaded.state, state, "{kills} kills");
+    }
+}
+
+#[test]
+fn a_damaged_snapshot_is_never_taken_for_a_store_that_is_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = recycled(dir.path());
+    let path = dir.path().join("data/state");
+    let newest = files(&path)
+        .into_iter()
+        .filter(|file| file.file_name().unwrap().to_string_lossy().starts_with("snap."))
+        .max()
+        .unwrap();
+    fs::write(newest, b"nonsense").unwrap();
+    let (_store, loaded) = open(dir.path());
+    assert!(
+        matches!(loaded.opened, Opened::Repaired { .. }),
+        "{:?}",
+        loaded.opened
+    );
+    assert_ne!(state.held, Held::default());
+    assert_eq!(loaded.state.held, Held::default(), "the whole set is asked for");
+}
+
+#[test]
+fn openings_that_end_in_a_panic_put_the_store_aside_in_the_end() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
     fs::write(dir.path().join("data/opening"), b"x").unwrap();
@@ -374,7 +471,7 @@ fn an_agent_starts_whatever_bytes_of_its_store_are_damaged() {
     filled(template.path());
     let state = template.path().join("data/state");
     let log = fs::read(state.join("db")).unwrap();
-    let mut random = holdfast_shared::id::IdGenerator::from_seed(7);
+    let mut random = IdGenerator::from_seed(7);
     let mut below = |bound: usize| usize::try_from(random.next_u64() % bound as u64).unwrap();
     for round in 0..150 {
         let dir = tempfile::tempdir().unwrap();

@@ -109,6 +109,23 @@ async fn contact_comes_back_with_a_greater_session_and_its_own_subscription() {
 }
 
 #[tokio::test]
+async fn an_agent_that_learns_of_a_newer_session_of_its_node_stands_back() {
+    let broker = Broker::start();
+    let coordinator = Coordinator::connect(broker.port).await;
+    let mut node = Node::start(&[broker.url()]);
+    let session = node.up().await;
+    let newer = ToAgent::Ack {
+        session: session + 1,
+        seq: 0,
+    };
+    coordinator.say(node.identity.id, &newer).await;
+    assert!(matches!(node.event().await, MqttEvent::Down));
+    // Several times what it waits after an ordinary end of the connection.
+    let event = tokio::time::timeout(Duration::from_secs(2), node.events.recv()).await;
+    assert!(event.is_err(), "{event:?}");
+}
+
+#[tokio::test]
 async fn a_node_that_goes_says_so() {
     let broker = Broker::start();
     let mut coordinator = Coordinator::connect(broker.port).await;
@@ -142,13 +159,21 @@ async fn publishing_without_contact_is_harmless() {
 
 /// Writes an authority and a certificate of it for `localhost` into `dir`; answers mosquitto's configuration.
 fn write_certificates(dir: &Path) -> String {
+    write_certificates_of(dir, [2020, 2090])
+}
+
+/// As [`write_certificates`]; they hold from the beginning of one year to that of another.
+fn write_certificates_of(dir: &Path, years: [i32; 2]) -> String {
+    let [not_before, not_after] = years.map(|year| rcgen::date_time_ymd(year, 1, 1));
     let authority_key = rcgen::KeyPair::generate().unwrap();
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    (authority.not_before, authority.not_after) = (not_before, not_after);
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let certificate = authority.self_signed(&authority_key).unwrap();
     let issuer = rcgen::Issuer::new(authority, authority_key);
     let key = rcgen::KeyPair::generate().unwrap();
-    let server = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let mut server = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    (server.not_before, server.not_after) = (not_before, not_after);
     let server = server.signed_by(&key, &issuer).unwrap();
     for (name, pem) in [
         ("ca", certificate.pem()),
@@ -176,6 +201,20 @@ async fn tls_works_with_the_authority_that_is_configured_and_with_no_other() {
     let foreign = tempfile::tempdir().unwrap();
     write_certificates(foreign.path());
     let mut wary = Node::trusting(&[url], Some(foreign.path().join("ca")));
+    let event = tokio::time::timeout(Duration::from_millis(500), wary.events.recv()).await;
+    assert!(event.is_err(), "{event:?}");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_behind_is_no_reason_to_refuse_a_certificate_and_an_expired_one_is_refused() {
+    let broker = Broker::configured(|dir| write_certificates_of(dir, [2090, 2091]));
+    let url = format!("mqtts://localhost:{}", broker.port);
+    let mut node = Node::trusting(&[url], Some(broker.path("ca")));
+    node.up().await;
+
+    let broker = Broker::configured(|dir| write_certificates_of(dir, [2020, 2021]));
+    let url = format!("mqtts://localhost:{}", broker.port);
+    let mut wary = Node::trusting(&[url], Some(broker.path("ca")));
     let event = tokio::time::timeout(Duration::from_millis(500), wary.events.recv()).await;
     assert!(event.is_err(), "{event:?}");
 }

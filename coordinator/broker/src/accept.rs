@@ -76,6 +76,7 @@ pub(crate) async fn accept(
             }
         };
         let Some(slot) = slots.take(peer.ip()) else {
+            house.hub.refused();
             tracing::debug!(%peer, "connection closed at once: far too many");
             continue;
         };

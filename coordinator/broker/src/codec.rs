@@ -1,7 +1,7 @@
 //! MQTT 3.1.1 packets as the broker needs them, to and from bytes.
 //!
-//! rumqttd's v4 codec does the framing and most packets. What it lets pass (reserved flags, packet id 0, stray
-//! payloads) is checked here first, and PUBLISH is done here, because its QoS and packet id are private there.
+//! rumqttd's v4 codec does the framing and most packets. What it lets pass (reserved bits, packet id 0, surplus
+//! bytes) is checked here first, and PUBLISH is done here, because its QoS and packet id are private there.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rumqttd::protocol::v4::{self, FixedHeader, PacketType, V4};
@@ -10,6 +10,9 @@ use rumqttd::protocol::{SubscribeReasonCode, UnsubAck};
 
 use crate::gate::Refusal;
 use crate::message::{Outgoing, Qos};
+
+/// Largest packet that is no PUBLISH: enough for the longest filters, and not for so many that they take long.
+const MAX_CONTROL_BYTES: usize = 64 * 1024;
 
 /// A packet from a client.
 #[derive(Debug)]
@@ -76,6 +79,11 @@ pub(crate) fn decode(input: &mut BytesMut, max_packet_bytes: usize) -> Result<Op
     };
     // Before the rest has arrived: whoever speaks another protocol need not wait to be told.
     check_first_byte(*first_byte)?;
+    // Only messages are large.
+    let max_packet_bytes = match first_byte >> 4 {
+        3 => max_packet_bytes,
+        _ => max_packet_bytes.min(MAX_CONTROL_BYTES),
+    };
     let header = match v4::check(input.iter(), max_packet_bytes) {
         Ok(header) => header,
         Err(protocol::Error::InsufficientBytes(_)) => return Ok(None),
@@ -87,6 +95,7 @@ pub(crate) fn decode(input: &mut BytesMut, max_packet_bytes: usize) -> Result<Op
     match packet_type {
         PacketType::Publish => return decode_publish(input, &header).map(Some),
         PacketType::Connect => check_connect(&input[header.fixed_header_len..header.frame_length()])?,
+        PacketType::Subscribe => check_subscribe(&input[header.fixed_header_len..header.frame_length()])?,
         _ => {}
     }
     let packet = V4
@@ -101,6 +110,8 @@ pub(crate) fn decode(input: &mut BytesMut, max_packet_bytes: usize) -> Result<Op
 /// The packet types that a client may send, and the flags that each prescribes (2.2.2, table 2.2).
 fn check_first_byte(byte: u8) -> Result<(), DecodeError> {
     match byte {
+        // A message that nobody acknowledges cannot come again (3.3.1.1).
+        0x38 | 0x39 => Err(DecodeError::Malformed("DUP with QoS 0")),
         0x10 | 0x30..=0x3f | 0x40 | 0x82 | 0xa2 | 0xc0 | 0xe0 => Ok(()),
         0x50 | 0x62 | 0x70 => Err(DecodeError::Qos2),
         0x20 | 0x90 | 0xb0 | 0xd0 => Err(DecodeError::NotForServer(byte >> 4)),
@@ -131,14 +142,58 @@ fn check_connect(body: &[u8]) -> Result<(), DecodeError> {
     if let Some(rest) = body.strip_prefix(b"\0\x06MQIsdp") {
         return Err(DecodeError::ProtocolLevel(rest[0]));
     }
+    if !body.starts_with(b"\0\x04MQTT\x04") {
+        // The codec says what is wrong with it.
+        return Ok(());
+    }
     let flags = body[7];
-    if body[6] == 4 && flags & 1 != 0 {
+    if flags & 1 != 0 {
         return Err(DecodeError::Malformed("reserved connect flag"));
     }
-    if body[6] == 4 && flags & 0xc0 == 0x40 {
+    if flags & 0xc0 == 0x40 {
         return Err(DecodeError::Malformed("password without user name"));
     }
+    // Client id; topic and payload of the will; user name; password.
+    let mut rest = &body[10..];
+    for is_there in [
+        true,
+        flags & 4 != 0,
+        flags & 4 != 0,
+        flags & 0x80 != 0,
+        flags & 0x40 != 0,
+    ] {
+        if is_there {
+            rest = behind_text(rest)?;
+        }
+    }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(DecodeError::Malformed("length"))
+    }
+}
+
+/// The reserved bits of every filter's QoS, which the codec does not look at (3.8.3).
+fn check_subscribe(body: &[u8]) -> Result<(), DecodeError> {
+    let mut filters = &body[2..];
+    while !filters.is_empty() {
+        let rest = behind_text(filters)?;
+        let (options, rest) = rest.split_first().ok_or(DecodeError::Malformed("length"))?;
+        if options & 0xfc != 0 {
+            return Err(DecodeError::Malformed("reserved bits of a filter"));
+        }
+        filters = rest;
+    }
     Ok(())
+}
+
+/// What follows a text with its length before it.
+fn behind_text(bytes: &[u8]) -> Result<&[u8], DecodeError> {
+    let end = bytes
+        .first_chunk()
+        .map(|length| 2 + usize::from(u16::from_be_bytes(*length)));
+    end.and_then(|end| bytes.get(end..))
+        .ok_or(DecodeError::Malformed("length"))
 }
 
 fn decode_publish(input: &mut BytesMut, header: &FixedHeader) -> Result<Packet, DecodeError> {

@@ -66,11 +66,11 @@ impl std::fmt::Debug for Pem {
 pub struct Limits {
     /// Connections at the same time; further ones are answered with CONNACK 3.
     pub max_connections: usize,
-    /// Connections at the same time from one IP address; further ones are answered with CONNACK 3.
-    /// Not lower than `max_connections` by default, because a whole fleet may come through one gateway.
+    /// Connections at the same time from one IPv4 address or one IPv6 network of 64 bits; further ones are answered
+    /// with CONNACK 3. Not lower than `max_connections` by default, because a whole fleet may come through one gateway.
     pub max_connections_per_address: usize,
     /// Largest packet accepted, in bytes after the fixed header; a larger one closes its connection. A CONNECT
-    /// may have no more than 16 KiB, last will included.
+    /// may have no more than 16 KiB, last will included, and no packet but a PUBLISH more than 64 KiB.
     pub max_packet_bytes: usize,
     /// Longest client id, in bytes; a longer one is answered with CONNACK 2.
     pub max_client_id_bytes: usize,
@@ -82,7 +82,8 @@ pub struct Limits {
     pub max_queued_messages: usize,
     /// Bytes waiting for one client, as `max_queued_messages`.
     pub max_queued_bytes: usize,
-    /// Bytes waiting for all clients together, as `max_queued_messages`.
+    /// Bytes waiting for all clients together. A QoS 1 message beyond ends the session of the client for which the most
+    /// is waiting, a QoS 0 message is dropped.
     pub max_queued_bytes_total: usize,
     /// Sessions kept for clients that are away; the longest absent one makes room for the next.
     pub max_sessions_away: usize,
@@ -93,6 +94,8 @@ pub struct Limits {
     /// Messages and events waiting for the owner of the broker. When it is full, publishing clients are not
     /// acknowledged and not read from until there is room.
     pub inbox_capacity: usize,
+    /// Bytes of messages waiting for the owner of the broker, as `inbox_capacity`.
+    pub inbox_bytes: usize,
 }
 
 impl Default for Limits {
@@ -111,6 +114,7 @@ impl Default for Limits {
             max_retained_messages: 500_000,
             max_retained_bytes: 256 * 1024 * 1024,
             inbox_capacity: 1024,
+            inbox_bytes: 64 * 1024 * 1024,
         }
     }
 }

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, sleep_until};
 
 use crate::codec::{self, Packet, PublishPacket};
 use crate::gate::Permissions;
 use crate::greeting::House;
-use crate::inbox::{Ending, Inbound};
+use crate::inbox::{Ending, Inbound, Unsent};
 use crate::link::Link;
 use crate::message::{Message, Qos};
 use crate::topic;
@@ -48,6 +47,16 @@ pub(crate) enum Stalled {
     Ping,
 }
 
+impl Stalled {
+    /// Bytes that it takes up in the inbox.
+    fn cost(&self) -> usize {
+        match self {
+            Self::Message(message, _) => message.cost(),
+            Self::Ping => 0,
+        }
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// Exchanges messages until the connection ends.
     pub(crate) async fn run(&mut self) -> Ending {
@@ -62,6 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             if deadline < timer.deadline() {
                 timer.as_mut().reset(deadline);
             }
+            let stalled = self.stalled.as_ref().map(Stalled::cost);
             tokio::select! {
                 progress = self.wire.progress(may_read) => {
                     if !matches!(progress, Ok(Progress::Read | Progress::Wrote)) {
@@ -69,10 +79,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                     }
                 }
                 () = self.link.woken() => {}
-                permit = self.house.inbox.reserve(), if self.stalled.is_some() => {
-                    let Ok(permit) = permit else { return Ending::Shutdown };
+                room = self.house.inbox.reserve(stalled.unwrap_or(0)), if stalled.is_some() => {
+                    let Some(room) = room else { return Ending::Shutdown };
                     if let Some(stalled) = self.stalled.take() {
-                        permit.send(self.inbound(&stalled));
+                        room.send(self.inbound(&stalled));
                         self.accept(&stalled);
                     }
                 }
@@ -114,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 Ok(Some(packet)) => self.on_packet(packet)?,
                 Ok(None) => break,
                 Err(error) => {
-                    tracing::info!(client_id = %self.client, %error, "client breaks the protocol");
+                    tracing::debug!(client_id = %self.client, %error, "client breaks the protocol");
                     return Err(Ending::Protocol);
                 }
             }
@@ -141,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 let refused = granted.iter().filter(|qos| qos.is_none()).count();
                 if let Some(first) = granted.iter().position(Option::is_none) {
                     let filter = &filters[first].0;
-                    tracing::info!(client_id = %self.client, filter, refused, "subscriptions refused");
+                    tracing::debug!(client_id = %self.client, filter, refused, "subscriptions refused");
                 }
                 codec::encode_suback(packet_id, &granted, &mut self.wire.output);
             }
@@ -154,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             Packet::Ping => self.pass_on(Stalled::Ping)?,
             Packet::Disconnect => return Err(Ending::Graceful),
             Packet::Connect(_) => {
-                tracing::info!(client_id = %self.client, "client connects twice");
+                tracing::debug!(client_id = %self.client, "client connects twice");
                 return Err(Ending::Protocol);
             }
         }
@@ -170,11 +180,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             packet_id,
         } = publish;
         if !topic::is_publishable(&topic) {
-            tracing::info!(client_id = %self.client, topic, "client publishes to a topic that nobody may");
+            tracing::debug!(client_id = %self.client, topic, "client publishes to a topic that nobody may");
             return Err(Ending::Protocol);
         }
         if !self.permissions.may_publish(&topic) {
-            tracing::warn!(client_id = %self.client, topic, "client publishes where it may not");
+            tracing::debug!(client_id = %self.client, topic, "client publishes where it may not");
             return Err(Ending::NotPermitted);
         }
         let message = Arc::new(Message {
@@ -194,10 +204,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 
     /// Tells the owner, as soon as the inbox has room, and answers the client.
     fn pass_on(&mut self, said: Stalled) -> Result<(), Ending> {
-        match self.house.inbox.try_send(self.inbound(&said)) {
+        match self.house.inbox.try_send(self.inbound(&said), said.cost()) {
             Ok(()) => self.accept(&said),
-            Err(TrySendError::Full(_)) => self.stalled = Some(said),
-            Err(TrySendError::Closed(_)) => return Err(Ending::Shutdown),
+            Err(Unsent::Full) => self.stalled = Some(said),
+            Err(Unsent::Closed) => return Err(Ending::Shutdown),
         }
         Ok(())
     }
@@ -230,7 +240,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// What the client is granted for a filter; `None` if it is refused.
     fn on_subscribe(&self, filter: &str, qos: Qos) -> Result<Option<Qos>, Ending> {
         if !topic::is_filter(filter) {
-            tracing::info!(client_id = %self.client, filter, "client subscribes to what is no filter");
+            tracing::debug!(client_id = %self.client, filter, "client subscribes to what is no filter");
             return Err(Ending::Protocol);
         }
         // `$share` and `$SYS` are not offered.
@@ -256,10 +266,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     fn overdue(&self) -> Option<Ending> {
         let now = Instant::now();
         if self.wire.is_writing() && now >= self.wire.moved_at + self.house.timeouts.write {
-            tracing::info!(client_id = %self.client, "client does not read");
+            tracing::debug!(client_id = %self.client, "client does not read");
             Some(Ending::SlowReader)
         } else if self.may_read() && now >= self.wire.heard_at + self.silence {
-            tracing::info!(client_id = %self.client, "client is silent");
+            tracing::debug!(client_id = %self.client, "client is silent");
             Some(Ending::KeepAlive)
         } else {
             None

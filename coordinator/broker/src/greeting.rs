@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc::{Permit, Sender};
 use tokio::time::{Instant, timeout_at};
 
 use crate::codec::{self, ConnectPacket, DecodeError, Packet};
@@ -15,7 +14,7 @@ use crate::config::{Limits, Timeouts};
 use crate::connection::Connection;
 use crate::gate::{Connect, Gate, Refusal, Session};
 use crate::hub::Hub;
-use crate::inbox::{Ending, Inbound};
+use crate::inbox::{Ending, Inbound, InboxSender, Room};
 use crate::latch::Latch;
 use crate::link::Link;
 use crate::message::Message;
@@ -30,7 +29,7 @@ const MAX_CONNECT_BYTES: usize = 16 * 1024;
 pub(crate) struct House {
     pub(crate) hub: Hub,
     pub(crate) gate: Arc<dyn Gate>,
-    pub(crate) inbox: Sender<Inbound>,
+    pub(crate) inbox: InboxSender,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
     /// Client ids given to those who brought none.
@@ -42,11 +41,11 @@ pub(crate) struct House {
 impl House {
     /// Puts an event into the inbox, however long that takes; except when the broker shuts down, where nobody may be
     /// listening any more.
-    async fn tell(&self, event: Inbound) {
+    async fn tell(&self, event: Inbound, bytes: usize) {
         tokio::select! {
             biased;
-            // An error means that the inbox is gone, and with it everybody who would want to know.
-            permit = self.inbox.reserve() => drop(permit.map(|permit| permit.send(event))),
+            // None means that the inbox is gone, and with it everybody who would want to know.
+            room = self.inbox.reserve(bytes) => drop(room.map(|room| room.send(event))),
             () = self.closing.wait() => {}
         }
     }
@@ -96,21 +95,25 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, arrival:
     };
     match admit(connect, &arrival, house) {
         Ok(guest) => host(wire, guest, &arrival, house).await,
-        Err(refusal) => refuse(wire, refusal).await,
+        Err(refusal) => refuse(wire, refusal, house).await,
     }
 }
 
-async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut wire: Wire<S>, refusal: Refusal) {
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut wire: Wire<S>, refusal: Refusal, house: &House) {
+    house.hub.refused();
     codec::encode_refusal(refusal, &mut wire.output);
     wire.finish().await;
 }
 
-/// Checks everything that a CONNECT asks for. Takes the whole box: what is left of it must not lie about as long as the
-/// connection lasts.
+/// Checks everything that a CONNECT asks for.
+#[expect(
+    clippy::boxed_local,
+    reason = "what is left of the box must not lie about as long as the connection lasts"
+)]
 fn admit(connect: Box<ConnectPacket>, arrival: &Arrival, house: &House) -> Result<Guest, Refusal> {
     let decision = decide(*connect, arrival, house);
     if let Err((client_id, refusal)) = &decision {
-        tracing::info!(client_id, peer = %arrival.peer, %refusal, "client refused");
+        tracing::debug!(client_id, peer = %arrival.peer, %refusal, "client refused");
     }
     decision.map_err(|(_, refusal)| refusal)
 }
@@ -184,17 +187,17 @@ async fn host<S: AsyncRead + AsyncWrite + Unpin>(
             former.ended().await;
         }
         tokio::select! {
-            permit = house.inbox.reserve() => permit.ok(),
+            room = house.inbox.reserve(0) => room,
             _ = link.closed() => None,
         }
     };
     match timeout_at(arrival.deadline, is_free).await {
         // Taken over in turn, or shutting down.
         Ok(_) if link.verdict().is_some() => {}
-        Ok(Some(permit)) => welcome(wire, &guest, &link, (arrival, permit), house).await,
+        Ok(Some(room)) => welcome(wire, &guest, &link, (arrival, room), house).await,
         Ok(None) | Err(_) => {
             tracing::warn!(client_id = %guest.client, "client refused: the inbox is not emptied");
-            refuse(wire, Refusal::Unavailable).await;
+            refuse(wire, Refusal::Unavailable, house).await;
             // Whoever comes next waits for this connection, which therefore must not end before its predecessor.
             if let Some(former) = &former {
                 former.ended().await;
@@ -209,7 +212,7 @@ async fn welcome<S: AsyncRead + AsyncWrite + Unpin>(
     mut wire: Wire<S>,
     guest: &Guest,
     link: &Arc<Link>,
-    (arrival, permit): (&Arrival, Permit<'_, Inbound>),
+    (arrival, room): (&Arrival, Room<'_>),
     house: &House,
 ) {
     let Guest {
@@ -221,7 +224,7 @@ async fn welcome<S: AsyncRead + AsyncWrite + Unpin>(
     let session_present = house
         .hub
         .attach(client, link, *clean_session, &*session.permissions);
-    permit.send(Inbound::Connected {
+    room.send(Inbound::Connected {
         client_id: Arc::clone(client),
         clean_session: *clean_session,
         session_present,
@@ -255,20 +258,15 @@ async fn see_off(guest: &Guest, ending: Ending, house: &House) {
     if let Some(will) = guest.will.as_ref().filter(|_| ending.publishes_will()) {
         if guest.session.permissions.is_for_coordinator(&will.topic) {
             let (topic, payload) = (Arc::clone(&will.topic), will.payload.clone());
-            house
-                .tell(Inbound::Message {
-                    client_id: Arc::clone(&client_id),
-                    topic,
-                    payload,
-                })
-                .await;
+            let message = Inbound::Message {
+                client_id: Arc::clone(&client_id),
+                topic,
+                payload,
+            };
+            house.tell(message, will.cost()).await;
         }
         house.hub.publish(will);
     }
-    house
-        .tell(Inbound::Disconnected {
-            client_id,
-            reason: ending,
-        })
-        .await;
+    let reason = ending;
+    house.tell(Inbound::Disconnected { client_id, reason }, 0).await;
 }

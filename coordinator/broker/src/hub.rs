@@ -31,6 +31,8 @@ pub struct Stats {
     pub retained_bytes: usize,
     /// Bytes waiting for clients or for their acknowledgement.
     pub queued_bytes: usize,
+    /// Clients that were not let in, for whatever reason, since the start.
+    pub refused_total: u64,
     /// Messages published since the start.
     pub published_total: u64,
     /// QoS 0 messages dropped because their client had too much waiting, since the start.
@@ -201,7 +203,7 @@ impl Hub {
         state.totals.published_total += 1;
         if state.retained.store(message).is_err() {
             state.totals.not_retained_total += 1;
-            tracing::warn!(topic = %message.topic, "no room to retain a message");
+            tracing::debug!(topic = %message.topic, "no room to retain a message");
         }
         let subscribers = state.subscriptions.of(&message.topic);
         for (client, granted) in &subscribers {
@@ -234,6 +236,11 @@ impl Hub {
             });
         }
         batch
+    }
+
+    /// A client is not let in.
+    pub(crate) fn refused(&self) {
+        self.state().totals.refused_total += 1;
     }
 
     /// Asks the connection of a client id to end; false if there is none.
@@ -331,29 +338,49 @@ impl State {
         let Some(mailbox) = self.mailboxes.get(client) else {
             return;
         };
-        let link = mailbox.link().cloned();
-        if link.is_none() && qos == Qos::AtMostOnce {
+        if mailbox.link().is_none() && qos == Qos::AtMostOnce {
             return;
         }
         let has_room = mailbox.queued() < self.limits.max_queued_messages
-            && mailbox.bytes() + message.cost() <= self.limits.max_queued_bytes
-            && self.queued_bytes + message.cost() <= self.limits.max_queued_bytes_total;
-        match (has_room, qos) {
-            (true, _) => {
+            && mailbox.bytes() + message.cost() <= self.limits.max_queued_bytes;
+        match qos {
+            Qos::AtMostOnce if !has_room || !self.fits(message) => self.totals.dropped_total += 1,
+            Qos::AtLeastOnce if !has_room => self.overflow(client),
+            Qos::AtMostOnce | Qos::AtLeastOnce => {
+                self.make_room(message);
                 self.change(client, |mailbox, _| mailbox.push(message, qos));
-                if let Some(link) = link {
+                if let Some(link) = self.mailboxes.get(client).and_then(Mailbox::link) {
                     link.wake();
                 }
             }
-            (false, Qos::AtMostOnce) => self.totals.dropped_total += 1,
-            (false, Qos::AtLeastOnce) => {
-                self.totals.overflowed_total += 1;
-                tracing::warn!(client_id = %client, "too much is waiting for a client, its session ends");
-                self.end_session(client);
-                if let Some(link) = link {
-                    link.close(Ending::Overflow);
-                }
-            }
+        }
+    }
+
+    /// Whether all mailboxes together have room for the message.
+    fn fits(&self, message: &Message) -> bool {
+        self.queued_bytes + message.cost() <= self.limits.max_queued_bytes_total
+    }
+
+    /// Ends the sessions that hold the most, whoever the message is for, until it fits: who does not read must not cost
+    /// those their sessions who do.
+    fn make_room(&mut self, message: &Message) {
+        while self.queued_bytes > 0 && !self.fits(message) {
+            let largest = self.mailboxes.iter().max_by_key(|(_, mailbox)| mailbox.bytes());
+            let Some(client) = largest.map(|(client, _)| Arc::clone(client)) else {
+                return;
+            };
+            self.overflow(&client);
+        }
+    }
+
+    /// Ends a session for which too much is waiting.
+    fn overflow(&mut self, client: &Arc<str>) {
+        self.totals.overflowed_total += 1;
+        tracing::debug!(client_id = %client, "too much is waiting for a client, its session ends");
+        let link = self.mailboxes.get(client).and_then(Mailbox::link).cloned();
+        self.end_session(client);
+        if let Some(link) = link {
+            link.close(Ending::Overflow);
         }
     }
 

@@ -1,12 +1,14 @@
 //! What clients say to the owner of the broker, in the order in which each client said it.
 //!
-//! Nothing in here is dropped: while the inbox is full, clients that publish or ping wait for their answer.
+//! Nothing in here is dropped: while the inbox is full, be it of events or of bytes, clients that publish to the owner or
+//! ping wait for their answer, and are served in turn.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// One thing that happened on the broker.
 ///
@@ -87,31 +89,104 @@ impl Ending {
     }
 }
 
+/// An event with the bytes that it takes up, which are free again when it is received.
+#[derive(Debug)]
+struct Waiting {
+    event: Inbound,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// The sending end, shared by all connections.
+#[derive(Debug)]
+pub(crate) struct InboxSender {
+    events: mpsc::Sender<Waiting>,
+    room: Arc<Semaphore>,
+    max_bytes: usize,
+}
+
+/// Room in the inbox for one event.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    event: mpsc::Permit<'a, Waiting>,
+    bytes: Option<OwnedSemaphorePermit>,
+}
+
+impl InboxSender {
+    /// Puts a message of so many bytes in, if there is room now.
+    pub(crate) fn try_send(&self, event: Inbound, bytes: usize) -> Result<(), Unsent> {
+        let room = Arc::clone(&self.room).try_acquire_many_owned(self.count(bytes));
+        let Ok(room) = room else {
+            return Err(Unsent::Full);
+        };
+        let waiting = Waiting {
+            event,
+            _room: Some(room),
+        };
+        self.events.try_send(waiting).map_err(|error| match error {
+            TrySendError::Full(_) => Unsent::Full,
+            TrySendError::Closed(_) => Unsent::Closed,
+        })
+    }
+
+    /// Waits for room for an event of so many bytes; `None` when the inbox is gone. Cancel safe.
+    pub(crate) async fn reserve(&self, bytes: usize) -> Option<Room<'_>> {
+        let bytes = match self.count(bytes) {
+            0 => None,
+            count => Some(Arc::clone(&self.room).acquire_many_owned(count).await.ok()?),
+        };
+        let event = self.events.reserve().await.ok()?;
+        Some(Room { event, bytes })
+    }
+
+    /// A message that is larger than the whole inbox takes all of it.
+    fn count(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.min(self.max_bytes)).unwrap_or(u32::MAX)
+    }
+}
+
+impl Room<'_> {
+    pub(crate) fn send(self, event: Inbound) {
+        self.event.send(Waiting {
+            event,
+            _room: self.bytes,
+        });
+    }
+}
+
+/// Why an event is not in the inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unsent {
+    /// There is no room now.
+    Full,
+    /// The inbox is gone.
+    Closed,
+}
+
 /// The receiving end, held by the owner of the broker.
 #[derive(Debug)]
 pub struct Inbox {
-    receiver: mpsc::Receiver<Inbound>,
+    receiver: mpsc::Receiver<Waiting>,
 }
 
 impl Inbox {
-    pub(crate) fn with_capacity(capacity: usize) -> (mpsc::Sender<Inbound>, Self) {
-        let (sender, receiver) = mpsc::channel(capacity.max(1));
+    pub(crate) fn new(capacity: usize, max_bytes: usize) -> (InboxSender, Self) {
+        let (events, receiver) = mpsc::channel(capacity.max(1));
+        let max_bytes = max_bytes.clamp(1, u32::MAX as usize);
+        let sender = InboxSender {
+            events,
+            room: Arc::new(Semaphore::new(max_bytes)),
+            max_bytes,
+        };
         (sender, Self { receiver })
     }
 
     /// The next event; `None` once the broker is gone and everything has been received. Cancel safe.
     pub async fn recv(&mut self) -> Option<Inbound> {
-        self.receiver.recv().await
-    }
-
-    /// Waits for at least one event and appends up to `limit` of them to `batch`; returns how many, 0 once the broker
-    /// is gone. Cancel safe.
-    pub async fn recv_many(&mut self, batch: &mut Vec<Inbound>, limit: usize) -> usize {
-        self.receiver.recv_many(batch, limit).await
+        self.receiver.recv().await.map(|waiting| waiting.event)
     }
 
     /// The next event if there is one now.
     pub fn try_recv(&mut self) -> Option<Inbound> {
-        self.receiver.try_recv().ok()
+        self.receiver.try_recv().ok().map(|waiting| waiting.event)
     }
 }

@@ -52,7 +52,7 @@ use latch::Latch;
 use message::Message;
 use slots::Slots;
 
-/// How often expired sessions are looked for.
+/// How often expired sessions are looked for, and how often refusals are told: one by one they would fill the log.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// Largest payload that the owner may publish.
 const MAX_PAYLOAD_BYTES: usize = 64 * 1024 * 1024;
@@ -132,7 +132,7 @@ impl Broker {
         if plain.is_none() && tls.is_none() {
             return Err(StartError::NoListener);
         }
-        let (sender, inbox) = Inbox::with_capacity(limits.inbox_capacity);
+        let (sender, inbox) = Inbox::new(limits.inbox_capacity, limits.inbox_bytes);
         let slots = Slots::new(limits.max_connections, limits.max_connections_per_address);
         let house = Arc::new(House {
             hub: Hub::new(limits.clone()),
@@ -264,8 +264,14 @@ fn open(address: SocketAddr) -> Result<(tokio::net::TcpListener, SocketAddr), St
 
 async fn sweep(house: Arc<House>) {
     let mut interval = tokio::time::interval(SWEEP_EVERY);
+    let mut told = 0;
     loop {
         interval.tick().await;
+        let refused = house.hub.stats().refused_total;
+        if refused > told {
+            tracing::info!(count = refused - told, "clients were refused");
+            told = refused;
+        }
         house.hub.sweep(Instant::now(), house.timeouts.session_expiry);
     }
 }

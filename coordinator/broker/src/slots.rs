@@ -1,7 +1,7 @@
 //! How many connections there may be, in all and from one address.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -71,6 +71,7 @@ impl Slots {
     }
 
     fn take_address(self: &Arc<Self>, address: IpAddr) -> Option<AddressSlot> {
+        let address = network(address);
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = by_address.entry(address).or_default();
         if *taken >= self.max_per_address {
@@ -88,6 +89,14 @@ impl Slots {
         let all = u32::try_from(self.max_connections).unwrap_or(u32::MAX);
         // The semaphore is never closed; either way there is nothing left to wait for.
         let _ = self.places.acquire_many(all).await;
+    }
+}
+
+/// What one host cannot leave: an IPv4 address, or the 64 bits of an IPv6 address below which it may choose any.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -126,5 +135,14 @@ mod tests {
         assert!(!is_surplus(&slots.take(addresses[0])));
         drop(third);
         assert!(slots.by_address.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn addresses_of_one_host_count_together() {
+        let same = |one: &str, other: &str| network(one.parse().unwrap()) == network(other.parse().unwrap());
+        assert!(same("2001:db8:1:2::3", "2001:db8:1:2:ffff::4"));
+        assert!(!same("2001:db8:1:2::3", "2001:db8:1:3::3"));
+        assert!(same("::ffff:192.0.2.1", "192.0.2.1"));
+        assert!(!same("::ffff:192.0.2.1", "::ffff:192.0.2.2"));
     }
 }

@@ -15,6 +15,9 @@ use crate::codec::{self, DecodeError, Packet};
 
 /// Read at once; lives on the stack while reading only.
 const CHUNK_BYTES: usize = 16 * 1024;
+/// So many bytes of a packet are a sign of life before it is complete. With fewer, a client could hold a connection by
+/// sending one byte now and then; without any, a large packet over a slow link would count as silence.
+const SIGN_OF_LIFE_BYTES: usize = 1024;
 /// How long a client that was refused may take to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -28,8 +31,10 @@ pub(crate) struct Wire<S> {
     needs_flush: bool,
     /// Larger packets are refused as soon as their size is known.
     pub(crate) max_packet_bytes: usize,
-    /// When bytes last arrived.
+    /// When a packet was last complete, or a good part of one had arrived.
     pub(crate) heard_at: Instant,
+    /// Bytes that have arrived since then.
+    unheard: usize,
     /// When the client last took bytes, or had none to take.
     pub(crate) moved_at: Instant,
 }
@@ -55,6 +60,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             needs_flush: false,
             max_packet_bytes,
             heard_at: now,
+            unheard: 0,
             moved_at: now,
         }
     }
@@ -65,6 +71,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             return Ok(None);
         }
         let packet = codec::decode(&mut self.input, self.max_packet_bytes)?;
+        if packet.is_some() {
+            self.hear();
+        }
         if self.input.is_empty() {
             self.input = BytesMut::new();
         }
@@ -133,8 +142,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             return Poll::Ready(Ok(Progress::End));
         }
         self.input.extend_from_slice(read.filled());
-        self.heard_at = Instant::now();
+        self.unheard += read.filled().len();
+        if self.unheard >= SIGN_OF_LIFE_BYTES {
+            self.hear();
+        }
         Poll::Ready(Ok(Progress::Read))
+    }
+
+    fn hear(&mut self) {
+        (self.heard_at, self.unheard) = (Instant::now(), 0);
     }
 
     /// Whether the client has yet to take bytes that are meant for it.

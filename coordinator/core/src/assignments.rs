@@ -17,6 +17,10 @@ use crate::state::State;
 /// How many generations back a delta can reach.
 const LOG_LEN_MAX: usize = 64;
 
+/// Allocations of one node that are told to end because nobody knows them, at once: a node that invents them must not
+/// fill the memory, and one that has more of them reports the rest again.
+const STRAYS_MAX: usize = 1024;
+
 /// What every node was told.
 #[derive(Debug, Default)]
 pub(crate) struct Publisher {
@@ -25,6 +29,8 @@ pub(crate) struct Publisher {
     touched: BTreeSet<NodeId>,
     /// Nodes that have to be told.
     due: BTreeSet<NodeId>,
+    /// Nodes that have to report everything.
+    asked: BTreeSet<NodeId>,
 }
 
 /// Job, version and create index: what a specification on a node is known by.
@@ -47,8 +53,10 @@ struct Told {
     log: BTreeMap<u64, BTreeSet<AllocId>>,
     /// With which generation each specification was first sent.
     specs: BTreeMap<SpecKey, u64>,
-    /// Whether it holds something newer than the coordinator knows: then it is told nothing.
-    fenced: bool,
+    /// Whether it has said what it holds since the coordinator started; before that it is told nothing.
+    heard: bool,
+    /// The epoch that it holds when it holds something that this coordinator never sent: then it is told nothing.
+    fenced: Option<u64>,
 }
 
 impl Publisher {
@@ -64,24 +72,34 @@ impl Publisher {
             return;
         };
         let told = self.by_node.entry(id).or_default();
+        told.heard = true;
         let ours = Held {
             epoch: ledger.state.epoch,
             generation: node.generation,
         };
-        if held > ours {
-            if !std::mem::replace(&mut told.fenced, true) {
+        // What was decided meanwhile counts up as well, so only what was sent can be compared.
+        let sent = Held {
+            generation: node.sent_generation,
+            ..ours
+        };
+        if held > sent {
+            if told.fenced.replace(held.epoch).is_none() {
                 let mut node = (*node).clone();
                 let text = format!(
                     "coordinator state is older than the node's (restored from a backup?): the node holds epoch {} \
-                     generation {}, the coordinator has epoch {} generation {}; nothing on the node will be changed",
-                    held.epoch, held.generation, ours.epoch, ours.generation
+                     generation {}, the coordinator has sent epoch {} generation {}; nothing on the node will be \
+                     changed until an operator adopts the coordinator's state",
+                    held.epoch, held.generation, sent.epoch, sent.generation
                 );
                 ledger.note(&mut node, "Cluster", text);
                 ledger.put_node(node);
             }
             return;
         }
-        told.fenced = false;
+        if told.fenced.take().is_some() {
+            // Only now its word about allocations that are not known here counts.
+            self.asked.insert(id);
+        }
         let same_epoch = held.epoch == ours.epoch;
         let base = same_epoch.then_some(held.generation);
         if same_epoch {
@@ -99,9 +117,10 @@ impl Publisher {
     /// report tells that others are gone; until then the order stands, as its message may have been lost.
     pub(crate) fn on_strays(&mut self, ledger: &Ledger, id: NodeId, strays: BTreeSet<AllocId>, full: bool) {
         let told = self.by_node.entry(id).or_default();
-        if told.fenced || !ledger.state.nodes.contains_key(&id) {
+        if told.fenced.is_some() || !ledger.state.nodes.contains_key(&id) {
             return;
         }
+        let strays: BTreeSet<AllocId> = strays.into_iter().take(STRAYS_MAX).collect();
         if !strays.is_subset(&told.strays) {
             told.touched.extend(strays.difference(&told.strays).copied());
             self.touched.insert(id);
@@ -110,6 +129,9 @@ impl Publisher {
             told.strays = strays;
         } else {
             told.strays.extend(strays);
+            while told.strays.len() > STRAYS_MAX {
+                told.strays.pop_first();
+            }
         }
     }
 
@@ -132,18 +154,46 @@ impl Publisher {
         }
     }
 
-    /// What nodes are to be told now. Nodes out of contact are told when they are back and say what they hold.
-    pub(crate) fn publish(&mut self, state: &State) -> Vec<(NodeId, ToAgent)> {
-        let mut messages = Vec::new();
+    /// What nodes are to be told now. Nodes out of contact are told when they are back and say what they hold. One that
+    /// has not said so yet is asked: it may hold something newer than what is known here.
+    pub(crate) fn publish(&mut self, ledger: &mut Ledger) -> Vec<(NodeId, ToAgent)> {
+        let asked = std::mem::take(&mut self.asked).into_iter();
+        let mut messages: Vec<_> = asked.map(|id| (id, ToAgent::ReportAll)).collect();
+        // Packed once for all nodes that are sent it now.
+        let mut packed = BTreeMap::new();
         for id in std::mem::take(&mut self.due) {
-            let Some((told, node)) = self.by_node.get_mut(&id).zip(state.nodes.get(&id)) else {
+            let Some((told, node)) = self
+                .by_node
+                .get_mut(&id)
+                .zip(ledger.state.nodes.get(&id).cloned())
+            else {
                 continue;
             };
-            if !told.fenced && matches!(node.status, NodeStatus::Ready | NodeStatus::Initializing) {
-                messages.push((id, ToAgent::Assignments(told.assignments(state, node))));
+            let present = matches!(node.status, NodeStatus::Ready | NodeStatus::Initializing);
+            if !present || told.fenced.is_some() {
+                continue;
+            }
+            if !told.heard {
+                messages.push((id, ToAgent::ReportAll));
+                continue;
+            }
+            let assignments = told.assignments(&ledger.state, &node, &mut packed);
+            messages.push((id, ToAgent::Assignments(assignments)));
+            if node.sent_generation != node.generation {
+                let mut node = (*node).clone();
+                node.sent_generation = node.generation;
+                ledger.put_node(node);
             }
         }
         messages
+    }
+
+    /// A new epoch begins, newer than any that a node holds: nodes that were told nothing are asked what they have.
+    /// Answers the newest epoch that one of them holds.
+    pub(crate) fn on_new_epoch(&mut self) -> Option<u64> {
+        let fenced = self.by_node.iter().filter(|(_, told)| told.fenced.is_some());
+        self.asked.extend(fenced.map(|(id, _)| *id));
+        self.by_node.values().filter_map(|told| told.fenced).max()
     }
 
     /// A node is forgotten.
@@ -154,7 +204,12 @@ impl Publisher {
 
 impl Told {
     /// The message that takes the node from what it holds to what it should.
-    fn assignments(&mut self, state: &State, node: &Node) -> Assignments {
+    fn assignments(
+        &mut self,
+        state: &State,
+        node: &Node,
+        packed: &mut BTreeMap<SpecKey, JobSpec>,
+    ) -> Assignments {
         let generation = node.generation;
         let base = self
             .base
@@ -200,7 +255,10 @@ impl Told {
         for (key, _) in groups {
             if let Some(job) = state.versions.get(&(key.0.clone(), key.1)) {
                 // All groups travel: another group of the same version may follow, and the specification is sent once.
-                jobs.push(JobSpec::of(job, |_| true));
+                let spec = packed
+                    .entry(key.clone())
+                    .or_insert_with(|| JobSpec::of(job, |_| true));
+                jobs.push(spec.clone());
                 self.specs.insert(key, generation);
             }
         }

@@ -18,8 +18,9 @@ use crate::broker::Broker;
 use crate::deployment;
 use crate::effect::Effect;
 use crate::evaluate;
+use crate::gap;
 use crate::gc;
-use crate::heartbeat::Contacts;
+use crate::heartbeat::{self, Contacts};
 use crate::input::{Command, Input, RequestId};
 use crate::interest::Interests;
 use crate::job_status;
@@ -85,6 +86,7 @@ impl Coordinator {
         if self.ledger.state.epoch == 0 {
             self.ledger.raise_epoch(1);
         }
+        gap::bridge(&mut self.ledger);
         self.contacts.start(&self.ledger);
         self.next_gc = now + self.ledger.options.gc_interval;
         for deployment in self
@@ -109,6 +111,14 @@ impl Coordinator {
             Input::Agent(node, message) => self.on_agent(node, message),
             Input::Alive(node) => self.on_alive(node),
             Input::Presence(node, presence) => self.on_presence(node, presence),
+            Input::Hearing(can_hear) => {
+                self.contacts.on_hearing(&self.ledger, can_hear);
+                Vec::new()
+            }
+            Input::Lapse => {
+                self.contacts.on_lapse(&self.ledger);
+                Vec::new()
+            }
             Input::Timeout => self.on_timeout(),
         }
     }
@@ -138,7 +148,15 @@ impl Coordinator {
             Command::CollectGarbage => {
                 gc::collect_all(&mut self.ledger);
                 Ok(crate::Response {
-                    index: self.ledger.index(),
+                    index: self.ledger.state.index,
+                    ..Default::default()
+                })
+            }
+            Command::AdoptState => {
+                let held = self.publisher.on_new_epoch().unwrap_or_default();
+                self.ledger.raise_epoch(self.ledger.state.epoch.max(held) + 1);
+                Ok(crate::Response {
+                    index: self.ledger.state.index,
                     ..Default::default()
                 })
             }
@@ -154,6 +172,9 @@ impl Coordinator {
                 if self.contacts.on_register(&mut self.ledger, node, &register) {
                     self.publisher
                         .on_held(&mut self.ledger, node, register.held, true);
+                } else if let Some(session) = heartbeat::on_twin(&mut self.ledger, node, register.session) {
+                    // No report has this number: it only tells of the newer session.
+                    messages.push((node, ToAgent::Ack { session, seq: 0 }));
                 }
             }
             FromAgent::Heartbeat { session, held } => {
@@ -259,8 +280,8 @@ impl Coordinator {
     ) -> Vec<Effect> {
         let cursor = self.derive(cursor);
         self.publisher.bump_generations(&mut self.ledger);
+        messages.extend(self.publisher.publish(&mut self.ledger));
         self.derive(cursor);
-        messages.extend(self.publisher.publish(&self.ledger.state));
         let services = self.ledger.take_touched_services();
         messages.extend(self.interests.publish(&self.ledger.state, &services));
         let deltas = self.ledger.close();

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use holdfast_shared::id::{JobKey, NodeId};
 use holdfast_shared::model::{
-    Allocation, ClientStatus, Drivers, Eligibility, Fingerprint, JobType, Node, NodeStatus, Trigger,
+    Allocation, ClientStatus, Drivers, Eligibility, EvalStatus, Evaluation, Fingerprint, JobType, Node,
+    NodeStatus, Trigger,
 };
 use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::{KEEP_ALIVES_PER_HEARTBEAT, Presence, Register};
@@ -54,6 +55,8 @@ struct Contact {
     report_by: Option<Timestamp>,
     /// The newest session that is known to have ended.
     ended: Option<u64>,
+    /// Not heard since nobody could be: until then it may be silent, whatever became of its session.
+    excused: Timestamp,
 }
 
 /// How many different sets of drivers are shared between nodes; a fleet has a few.
@@ -66,6 +69,8 @@ pub(crate) struct Contacts {
     driver_sets: Vec<Drivers>,
     by_node: BTreeMap<NodeId, Contact>,
     deadlines: BTreeSet<(Timestamp, NodeId)>,
+    /// Whether the coordinator itself is cut off, so that silence means nothing.
+    deaf: bool,
 }
 
 impl Contacts {
@@ -100,15 +105,30 @@ impl Contacts {
             .filter(|node| node.status != NodeStatus::Down)
         {
             self.await_heartbeat(node, ledger);
+            let contact = self.by_node.entry(node.id).or_default();
+            contact.excused = contact.deadline.unwrap_or_default();
             if node.status == NodeStatus::Initializing {
                 self.await_report(node.id, Some(ledger.now + ledger.options.report_wait));
             }
         }
     }
 
+    /// Agents can be heard from now on, or not. While they cannot, nobody is missed.
+    pub(crate) fn on_hearing(&mut self, ledger: &Ledger, can_hear: bool) {
+        self.deaf = !can_hear;
+        self.on_lapse(ledger);
+    }
+
+    /// Nobody could be heard until now: every node has one full window again.
+    pub(crate) fn on_lapse(&mut self, ledger: &Ledger) {
+        if !self.deaf {
+            self.start(ledger);
+        }
+    }
+
     /// The next time at which silence means something.
     pub(crate) fn next_at(&self) -> Option<Timestamp> {
-        self.deadlines.first().map(|(at, _)| *at)
+        self.deadlines.first().map(|(at, _)| *at).filter(|_| !self.deaf)
     }
 
     /// Whether a message of `session` counts: `None` when it is stale; otherwise whether the node is known.
@@ -165,6 +185,7 @@ impl Contacts {
             last_heard: ledger.now,
             session,
             generation: 0,
+            sent_generation: 0,
             events: Vec::new(),
             create_index: 0,
             modify_index: 0,
@@ -184,6 +205,7 @@ impl Contacts {
             return false;
         };
         self.await_heartbeat(&node, ledger);
+        self.by_node.entry(id).or_default().excused = Timestamp::ZERO;
         let status = match node.status {
             // Only a report, or the end of the wait for it, takes a node out of `initializing`.
             NodeStatus::Initializing => NodeStatus::Initializing,
@@ -233,13 +255,13 @@ impl Contacts {
 
     /// An agent that restarts, or changes its uplink, is back within the grace and was never gone.
     fn on_session_end(&mut self, ledger: &mut Ledger, id: NodeId) {
-        let grace = ledger.options.session_grace;
-        if grace == Duration::ZERO {
+        let contact = self.by_node.get(&id).copied().unwrap_or_default();
+        let at = (ledger.now + ledger.options.session_grace).max(contact.excused);
+        if at <= ledger.now {
             self.miss(ledger, id, "Node disconnected");
             return;
         }
-        let at = ledger.now + grace;
-        let deadline = self.by_node.get(&id).and_then(|contact| contact.deadline);
+        let deadline = contact.deadline;
         if deadline.is_some_and(|deadline| deadline > at) {
             self.set_deadline(id, Some(at));
         }
@@ -247,6 +269,9 @@ impl Contacts {
 
     /// Time has passed: silent nodes are missed, and missing reports are no longer waited for.
     pub(crate) fn on_timeout(&mut self, ledger: &mut Ledger) {
+        if self.deaf {
+            return;
+        }
         let now = ledger.now;
         while let Some((at, id)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
             self.deadlines.remove(&(at, id));
@@ -326,6 +351,27 @@ impl Contacts {
         contact.report_by = at;
         self.deadlines.extend(at.map(|at| (at, id)));
     }
+}
+
+/// What people read of an agent that was turned away.
+pub(crate) const TWIN: &str = "Another agent with this node's identity was turned away, its session is older: was a data directory copied?";
+
+/// An older session than the node's begins: two agents have one identity. The newer one is the node; the older one is
+/// answered its session, and stands back. Its tasks are left alone.
+pub(crate) fn on_twin(ledger: &mut Ledger, id: NodeId, session: u64) -> Option<u64> {
+    let node = ledger
+        .state
+        .nodes
+        .get(&id)
+        .filter(|node| session < node.session)?;
+    let newer = node.session;
+    // Said once in a row: it comes again as often as the other one tries.
+    if node.events.last().is_none_or(|event| event.message != TWIN) {
+        let mut node = (**node).clone();
+        ledger.note(&mut node, "Cluster", TWIN);
+        ledger.put_node(node);
+    }
+    Some(newer)
 }
 
 /// How long a node may be silent: one and a half times as long as it usually is, and the grace.
@@ -413,7 +459,12 @@ fn evaluate_system_jobs(ledger: &mut Ledger, id: NodeId) {
         .map(|(key, _)| key.clone())
         .collect();
     for job in jobs {
-        evaluate_for_node(ledger, &job, id);
+        // One that waits for its turn will see this node as well: ten thousand nodes that come at once are not as many
+        // evaluations of the whole fleet.
+        let waits = |eval: &Arc<Evaluation>| eval.status == EvalStatus::Pending && !eval.wait_until.is_set();
+        if !ledger.state.evals_of_job(&job).any(waits) {
+            evaluate_for_node(ledger, &job, id);
+        }
     }
 }
 

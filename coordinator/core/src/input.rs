@@ -19,6 +19,10 @@ pub enum Input {
     Alive(NodeId),
     /// An agent's session began or ended, by its own word, its last will, or the broker's.
     Presence(NodeId, Presence),
+    /// Whether agents can be heard: the coordinator's own way to them broke, or is there again. They can when it begins.
+    Hearing(bool),
+    /// Nobody could be heard until now: the coordinator itself stood still.
+    Lapse,
     /// The time that `poll_timeout` named has come. Spurious ones do no harm.
     Timeout,
 }

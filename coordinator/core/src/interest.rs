@@ -10,6 +10,10 @@ use crate::state::State;
 /// A service by namespace and name.
 type ServiceKey = (String, String);
 
+/// Services, and namespaces, that one node may ask for: nobody's templates name more, and a node that does not mean
+/// well must not fill the memory.
+const INTEREST_MAX: usize = 1024;
+
 /// What every node wants to know. Only in memory: agents say it anew with every session.
 #[derive(Debug, Default)]
 pub(crate) struct Interests {
@@ -32,8 +36,8 @@ impl Interests {
         interest: Interest,
     ) -> Option<(NodeId, ToAgent)> {
         let wanted = self.by_node.entry(node).or_default();
-        wanted.services = interest.services.into_iter().collect();
-        wanted.namespaces = interest.namespaces.into_iter().collect();
+        wanted.services = interest.services.into_iter().take(INTEREST_MAX).collect();
+        wanted.namespaces = interest.namespaces.into_iter().take(INTEREST_MAX).collect();
         if wanted.services.is_empty() && wanted.namespaces.is_empty() {
             self.by_node.remove(&node);
             return None;

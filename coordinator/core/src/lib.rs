@@ -23,6 +23,7 @@ mod coordinator;
 mod deployment;
 pub mod effect;
 mod evaluate;
+mod gap;
 mod gc;
 pub mod heartbeat;
 pub mod input;

@@ -44,7 +44,7 @@ impl Default for Options {
             session_grace: Duration::from_secs(5),
             default_keep_alive: Duration::from_secs(15),
             report_wait: Duration::from_secs(30),
-            last_heard_resolution: Duration::from_secs(30),
+            last_heard_resolution: Duration::from_secs(600),
             job_versions_kept: 6,
             node_limit: 100,
             eval_gc_age: Duration::from_secs(3600),

@@ -384,10 +384,12 @@ impl<'a> Plan<'a> {
             }
             _ => Vec::new(),
         };
-        let is_canary = place.kind == PlaceKind::Canary || previous.as_ref().is_some_and(|it| it.canary);
         let deployment = self
             .deployment_for(&place.group)
             .filter(|_| place.version.is_none());
+        // A canary of an older deployment has no heir in this one.
+        let inherits = |it: &Allocation| it.canary && it.deployment == deployment;
+        let is_canary = place.kind == PlaceKind::Canary || previous.as_ref().is_some_and(inherits);
         Allocation {
             id: AllocId::generate(&mut self.ledger.ids),
             name: place.name.clone(),

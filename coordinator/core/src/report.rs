@@ -17,7 +17,8 @@ use crate::state::State;
 /// Start times by a node's clock that are off by no more than this are taken as they are.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
-/// Applies a report. Answers the allocations in it that the coordinator does not know on this node.
+/// Applies a report. Answers the allocations in it that have to end by name: the coordinator does not know them on this
+/// node, or knows that they are over.
 pub(crate) fn apply(ledger: &mut Ledger, node: NodeId, report: &Report) -> BTreeSet<AllocId> {
     let mut strays = BTreeSet::new();
     let mut wanted: BTreeMap<JobKey, Trigger> = BTreeMap::new();
@@ -33,6 +34,12 @@ pub(crate) fn apply(ledger: &mut Ledger, node: NodeId, report: &Report) -> BTree
             strays.insert(entry.id);
             continue;
         };
+        let has_ended = matches!(old.client, ClientStatus::Complete | ClientStatus::Failed);
+        if report.full && old.is_server_terminal() && has_ended && !entry.client.is_terminal() {
+            // Its store has gone back to a time before its end (a full disk, a copy): it is told by name, like a stray.
+            strays.insert(entry.id);
+            continue;
+        }
         let mut alloc = (*old).clone();
         merge(&mut alloc, entry, ledger.now, ledger.index());
         if alloc == *old {

@@ -24,7 +24,9 @@ struct Figure {
 
 pub(super) async fn metrics(State(app): Shared, ask: Ask) -> Response {
     let state = app.runtime.snapshots.load();
-    let (gauges, counters) = (gauges(&app, &state), app.metrics.counters());
+    let (gauges, mut counters) = (gauges(&app, &state), app.metrics.counters());
+    let broker = app.broker.upgrade();
+    counters.extend(broker.map(|broker| ("holdfast_mqtt_refused_total", broker.stats().refused_total)));
     if ask.param("format") == Some("prometheus") {
         let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
         return (kind, prometheus(&gauges, &counters)).into_response();
@@ -131,7 +133,10 @@ fn gauges(app: &App, state: &Snapshot) -> Vec<Figure> {
     figures.push(plain("holdfast_broker_connected", connected.into()));
     figures.push(plain("holdfast_uptime_seconds", app.metrics.uptime().as_secs()));
     if let Some(broker) = app.broker.upgrade() {
-        figures.push(plain("holdfast_mqtt_clients", broker.stats().connected as u64));
+        let stats = broker.stats();
+        figures.push(plain("holdfast_mqtt_clients", stats.connected as u64));
+        figures.push(plain("holdfast_mqtt_queued_bytes", stats.queued_bytes as u64));
+        figures.push(plain("holdfast_mqtt_retained_bytes", stats.retained_bytes as u64));
     }
     figures
 }

@@ -148,6 +148,7 @@ fn router(app: Arc<App>) -> Router {
             "/v1/operator/scheduler/configuration",
             get(operator::scheduler_configuration),
         )
+        .route("/v1/operator/adopt-state", write(operator::adopt_state))
         .route("/v1/system/gc", write(operator::collect_garbage))
         .route("/v1/metrics", get(figures::metrics))
         .fallback(async || StatusCode::NOT_FOUND)

@@ -1,4 +1,4 @@
-//! `/v1/regions`, `/v1/namespaces`, `/v1/node/pools`, `/v1/operator/scheduler/configuration`, `/v1/system/gc`.
+//! `/v1/regions`, `/v1/namespaces`, `/v1/node/pools`, `/v1/operator/…`, `/v1/system/gc`.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,13 @@ use axum::extract::State;
 use axum::response::Response;
 use holdfast_api::operator::PreemptionConfig;
 use holdfast_api::{
-    DEFAULT_NAMESPACE, Namespace, NodePool, SchedulerConfiguration, SchedulerConfigurationResponse,
+    AdoptStateResponse, DEFAULT_NAMESPACE, Namespace, NodePool, SchedulerConfiguration,
+    SchedulerConfigurationResponse,
 };
 use holdfast_coordinator_core::state::Table;
 use holdfast_coordinator_core::{Command, State as Snapshot};
 use holdfast_shared::time::Duration;
+use tracing::warn;
 
 use super::ask::Ask;
 use super::problem::Problem;
@@ -53,6 +55,21 @@ pub(super) async fn namespaces(State(app): Shared, ask: Ask) -> Response {
 pub(super) async fn collect_garbage(State(app): Shared, ask: Ask) -> Result<Response, Problem> {
     let done = app.runtime.command(Command::CollectGarbage).await?;
     Ok(answer::json(&(), done.index, ask.pretty))
+}
+
+/// Makes this state the truth although nodes hold something newer: it was restored from a backup, or lost.
+pub(super) async fn adopt_state(State(app): Shared, ask: Ask) -> Result<Response, Problem> {
+    let done = app.runtime.command(Command::AdoptState).await?;
+    let epoch = app.runtime.snapshots.load().epoch;
+    warn!(
+        epoch,
+        "an operator has adopted this state: what it does not know ends on every node"
+    );
+    let view = AdoptStateResponse {
+        epoch,
+        index: done.index,
+    };
+    Ok(answer::json(&view, done.index, ask.pretty))
 }
 
 /// The namespaces that there are: the first one, and every one that a job names.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use holdfast_broker::{Broker, BrokerConfig, Ending, Inbound, Inbox, Qos, StartError};
 use holdfast_coordinator_core::Input;
@@ -13,11 +14,9 @@ use tracing::{debug, info, warn};
 
 use super::Translator;
 use super::gate::NodeGate;
+use super::noise::{Noise, Pace};
 use crate::metrics::Metrics;
 use crate::runtime::{Handle, Messenger};
-
-/// Events that are taken from the broker at once.
-const GULP: usize = 256;
 
 /// The running broker, and the task that listens to it.
 pub struct Embedded {
@@ -36,12 +35,20 @@ impl Embedded {
         runtime: Handle,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
-        let gate = NodeGate::new(runtime.clone(), enrolment_token, Arc::clone(&metrics));
+        let gate = NodeGate::new(runtime.clone(), enrolment_token);
         let (broker, inbox) = Broker::start(config, Arc::<NodeGate>::clone(&gate))?;
         let broker = Arc::new(broker);
         gate.stands_before(&broker);
         metrics.broker_connected.store(true, Ordering::Relaxed);
-        let listener = tokio::spawn(listen(inbox, runtime, Translator::new(metrics)));
+        let listener = Listener {
+            runtime,
+            translator: Translator::new(Arc::clone(&metrics)),
+            metrics,
+            arrivals: Pace::default(),
+            endings: Pace::default(),
+            offences: Noise::default(),
+        };
+        let listener = tokio::spawn(listener.listen(inbox));
         Ok(Self { broker, listener })
     }
 
@@ -91,41 +98,65 @@ impl Messenger for Sender {
     }
 }
 
-async fn listen(mut inbox: Inbox, runtime: Handle, translator: Translator) {
-    let mut batch = Vec::with_capacity(GULP);
-    while inbox.recv_many(&mut batch, GULP).await > 0 {
-        for event in batch.drain(..) {
+/// What becomes of what happens on the broker.
+struct Listener {
+    runtime: Handle,
+    translator: Translator,
+    metrics: Arc<Metrics>,
+    arrivals: Pace,
+    endings: Pace,
+    /// Nodes whose connection was ended for what they did.
+    offences: Noise,
+}
+
+impl Listener {
+    async fn listen(self, mut inbox: Inbox) {
+        while let Some(event) = inbox.recv().await {
             match event {
                 Inbound::Message { topic, payload, .. } => {
-                    let Some(input) = translator.input(&topic, &payload) else {
+                    let Some(input) = self.translator.input(&topic, &payload) else {
                         continue;
                     };
-                    if !runtime.input(input).await {
+                    if !self.runtime.input(input, payload.len()).await {
                         return;
                     }
                 }
                 // The gate lets in nodes only, under their ids.
                 Inbound::Alive { client_id } => {
                     let Ok(node) = client_id.parse() else { continue };
-                    if !runtime.input(Input::Alive(node)).await {
+                    if !self.runtime.input(Input::Alive(node), 0).await {
                         return;
                     }
                 }
                 Inbound::Connected { client_id, peer, .. } => {
-                    info!(node = &*client_id, peer = %peer, "node connected");
+                    if self.arrivals.allows(&client_id, Instant::now()) {
+                        info!(node = &*client_id, peer = %peer, "node connected");
+                    }
                 }
-                Inbound::Disconnected { client_id, reason } => log_ending(&client_id, reason),
+                Inbound::Disconnected { client_id, reason } => self.on_ending(&client_id, reason),
             }
         }
     }
-}
 
-fn log_ending(node: &str, reason: Ending) {
-    match reason {
-        Ending::Graceful | Ending::Shutdown => debug!(node, reason = ?reason, "node disconnected"),
-        Ending::TakenOver => {
-            warn!(node, reason = ?reason, "node connected again before its last connection ended");
+    fn on_ending(&self, node: &str, reason: Ending) {
+        match reason {
+            Ending::Graceful | Ending::Shutdown => debug!(node, reason = ?reason, "node disconnected"),
+            Ending::Closed | Ending::KeepAlive | Ending::Removed | Ending::TakenOver => {
+                if !self.endings.allows(node, Instant::now()) {
+                    return;
+                }
+                if reason == Ending::TakenOver {
+                    warn!(node, reason = ?reason, "node connected again before its last connection ended");
+                } else {
+                    info!(node, reason = ?reason, "node disconnected");
+                }
+            }
+            Ending::Protocol | Ending::NotPermitted | Ending::SlowReader | Ending::Overflow => {
+                Metrics::count(&self.metrics.mqtt_offences);
+                if let Some(count) = self.offences.notable(node) {
+                    warn!(node, reason = ?reason, count, "node disconnected for what it did");
+                }
+            }
         }
-        _ => info!(node, reason = ?reason, "node disconnected"),
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use holdfast_coordinator_core::Input;
 use holdfast_shared::id::NodeId;
 use holdfast_shared::topics::{Role, Topic, subscriptions};
 use holdfast_shared::wire::{self, PAYLOAD_BYTES_MAX, ToAgent};
@@ -30,8 +31,9 @@ use crate::runtime::{Handle, Messenger};
 const QUEUE: usize = 8192;
 /// Messages that rumqttc takes before it lets the writer wait.
 const REQUESTS: usize = 64;
-/// How often the broker hears from us at least.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How often the broker hears from us at least, and we from it. Well below the windows of nodes: a broker that hangs must
+/// be noticed before they are missed.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Pause before the second attempt to connect; doubled with each further one.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The longest pause.
@@ -109,6 +111,7 @@ impl External {
             runtime,
             metrics: Arc::clone(&metrics),
             translator: Translator::new(metrics),
+            connected: true,
         };
         Ok(Self {
             queue,
@@ -167,11 +170,13 @@ struct Reader {
     runtime: Handle,
     metrics: Arc<Metrics>,
     translator: Translator,
+    connected: bool,
 }
 
 impl Reader {
-    async fn run(self, mut events: EventLoop) {
+    async fn run(mut self, mut events: EventLoop) {
         let mut pause = PAUSE_MIN;
+        self.set_connected(false).await;
         loop {
             match events.poll().await {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
@@ -180,18 +185,18 @@ impl Reader {
                     self.subscribe();
                 }
                 // Only now does the broker send us anything.
-                Ok(Event::Incoming(Packet::SubAck(_))) => self.set_connected(true),
+                Ok(Event::Incoming(Packet::SubAck(_))) => self.set_connected(true).await,
                 Ok(Event::Incoming(Packet::Publish(message))) => {
                     let Some(input) = self.translator.input(&message.topic, &message.payload) else {
                         continue;
                     };
-                    if !self.runtime.input(input).await {
+                    if !self.runtime.input(input, message.payload.len()).await {
                         return;
                     }
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    self.set_connected(false);
+                    self.set_connected(false).await;
                     let pause_now = jittered(pause);
                     let (reason, pause_ms) = (explain(&error), pause_now.as_millis());
                     warn!(
@@ -207,8 +212,14 @@ impl Reader {
         }
     }
 
-    fn set_connected(&self, connected: bool) {
+    /// While there is no connection, the silence of nodes means nothing.
+    async fn set_connected(&mut self, connected: bool) {
+        if std::mem::replace(&mut self.connected, connected) == connected {
+            return;
+        }
         self.metrics.broker_connected.store(connected, Ordering::Relaxed);
+        // When the runtime has ended, nobody is missed any more.
+        let _ = self.runtime.input(Input::Hearing(connected), 0).await;
     }
 
     /// In a task of its own: the queue may be full, and only polling empties it.

@@ -16,7 +16,6 @@ use subtle::ConstantTimeEq;
 use tracing::warn;
 
 use super::noise::Noise;
-use crate::metrics::Metrics;
 use crate::runtime::Handle;
 
 /// The shortest secret that a node may choose, in bytes.
@@ -28,7 +27,6 @@ type Hash = [u8; 32];
 pub struct NodeGate {
     runtime: Handle,
     enrolment_token: Option<String>,
-    metrics: Arc<Metrics>,
     refusals: Noise,
     /// Nodes that were let in and are not enrolled durably yet: the first secret counts.
     enrolling: Mutex<BTreeMap<NodeId, Hash>>,
@@ -71,14 +69,13 @@ impl Reason {
 
 impl NodeGate {
     /// A gate that enrols unknown nodes which show `enrolment_token`; without one it enrols every node.
-    pub fn new(runtime: Handle, enrolment_token: Option<String>, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(runtime: Handle, enrolment_token: Option<String>) -> Arc<Self> {
         if enrolment_token.is_none() {
             warn!("enrolment is open to every node: set enrolment_token to ask for proof");
         }
         Arc::new_cyclic(|this| Self {
             runtime,
             enrolment_token,
-            metrics,
             refusals: Noise::default(),
             enrolling: Mutex::default(),
             this: this.clone(),
@@ -178,9 +175,9 @@ impl Gate for NodeGate {
         self.admit(connect)
             .map(|node| Session::new(NodePermissions(node)))
             .map_err(|reason| {
-                Metrics::count(&self.metrics.mqtt_refused);
-                if let Some(count) = self.refusals.notable(connect.client_id) {
-                    let (client, peer) = (connect.client_id, connect.peer);
+                let (client, peer) = (connect.client_id, connect.peer);
+                // By address: whoever is refused may call itself something else each time.
+                if let Some(count) = self.refusals.notable(&peer.ip().to_string()) {
                     warn!(node = client, peer = %peer, reason = %reason, count, "client refused");
                 }
                 reason.refusal()

@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 use holdfast_coordinator_core::{Command, Coordinator, Input, Refusal, Response};
 use holdfast_shared::id::NodeId;
 use holdfast_shared::wire::ToAgent;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -24,6 +24,9 @@ use crate::store::Store;
 
 /// Inputs that wait before those who give them have to.
 const QUEUE: usize = 4096;
+
+/// Bytes of agents' messages, as they came, that wait before those who give them have to: decoded they are larger.
+const QUEUE_BYTES: u32 = 32 * 1024 * 1024;
 
 /// Tells agents what the core wants them to know.
 pub trait Messenger: Send {
@@ -51,13 +54,18 @@ pub enum CommandError {
 /// What the runtime is given to do.
 enum Task {
     Command(Command, oneshot::Sender<Result<Response, CommandError>>),
-    Input(Input),
+    Input {
+        input: Input,
+        /// What it takes up in the queue.
+        _room: OwnedSemaphorePermit,
+    },
 }
 
 /// Gives tasks to the runtime. Clones are cheap.
 #[derive(Clone)]
 pub struct Handle {
     tasks: mpsc::Sender<Task>,
+    room: Arc<Semaphore>,
     /// What readers see.
     pub snapshots: Arc<Snapshots>,
 }
@@ -76,9 +84,13 @@ impl Handle {
         answer.await.map_err(|_| CommandError::Stopped)?
     }
 
-    /// Hands over what an agent said. Waits while the runtime is busy; false when it has ended.
-    pub async fn input(&self, input: Input) -> bool {
-        self.tasks.send(Task::Input(input)).await.is_ok()
+    /// Hands over what an agent said in so many bytes. Waits while the runtime is busy; false when it has ended.
+    pub async fn input(&self, input: Input, bytes: usize) -> bool {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(QUEUE_BYTES);
+        match Arc::clone(&self.room).acquire_many_owned(bytes).await {
+            Ok(room) => self.tasks.send(Task::Input { input, _room: room }).await.is_ok(),
+            Err(_) => false,
+        }
     }
 }
 
@@ -95,6 +107,7 @@ pub fn seat(snapshots: Snapshots) -> (Handle, Seat) {
     (
         Handle {
             tasks: sender,
+            room: Arc::new(Semaphore::new(QUEUE_BYTES as usize)),
             snapshots: Arc::clone(&snapshots),
         },
         Seat { tasks, snapshots },

@@ -9,7 +9,7 @@ use holdfast_shared::id::NodeId;
 use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::ToAgent;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::journal;
 use super::{CommandError, Messenger, Parts, Task};
@@ -27,6 +27,13 @@ const TIMEOUTS: usize = 8;
 
 /// Pause between two attempts to store what could not be stored.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How often the loop looks up when there is nothing to do.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The loop did not look up for longer than this: the process was stopped, or the computer suspended. What agents said
+/// meanwhile is lost or still on its way, so that their silence means nothing.
+const LAPSE: Duration = Duration::from_secs(3);
 
 /// Messages that wait for the disk at most; the oldest go first, as any message may get lost.
 const HELD_MESSAGES: usize = 20_000;
@@ -78,20 +85,27 @@ impl Runtime {
         let effects = self.core.start(self.clock.now());
         self.execute(effects);
         let mut batch = Vec::with_capacity(TURN);
+        let mut looked = self.clock.now();
         loop {
-            let due = self.due().map(|at| self.clock.instant(at));
-            let timer = async {
-                match due {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let look = looked + LOOK;
+            let timer = self.clock.instant(self.due().map_or(look, |due| due.min(look)));
             tokio::select! {
                 biased;
                 _ = &mut stopped => break,
                 count = tasks.recv_many(&mut batch, TURN) => if count == 0 { break },
-                () = timer => {}
+                () = tokio::time::sleep_until(timer) => {}
             }
+            let now = self.clock.now();
+            let absent = now.since(looked);
+            if absent > LAPSE {
+                warn!(
+                    seconds = absent.as_secs(),
+                    "the coordinator stood still; every node gets a full window"
+                );
+                let effects = self.core.handle(now, Input::Lapse);
+                self.execute(effects);
+            }
+            looked = now;
             self.turn(&mut batch);
         }
         self.retry(self.clock.now());
@@ -122,7 +136,7 @@ impl Runtime {
         let mut effects = Vec::new();
         for task in batch.drain(..) {
             match task {
-                Task::Input(input) => effects.extend(self.core.handle(now, input)),
+                Task::Input { input, .. } => effects.extend(self.core.handle(now, input)),
                 Task::Command(command, reply) => match &self.trouble {
                     // Whoever asked may have given up: then there is nobody to answer.
                     Some(trouble) => drop(reply.send(Err(CommandError::NotTaken(trouble.reason.clone())))),
@@ -198,7 +212,15 @@ impl Runtime {
             return true;
         }
         let started = self.clock.now();
-        match self.store.commit(&self.unsaved) {
+        let mut outcome = self.store.commit(&self.unsaved);
+        if let Err(error) = &outcome
+            && self.trouble.is_none()
+        {
+            // A store that was deleted or replaced is mended at once, before anybody has to be refused.
+            warn!(error = chain(error), "the store failed, it is opened anew");
+            outcome = self.reopen().and_then(|()| self.store.commit(&self.unsaved));
+        }
+        match outcome {
             Ok(()) => {
                 self.metrics
                     .commit(self.unsaved.len(), self.clock.now().since(started));
@@ -211,6 +233,14 @@ impl Runtime {
                 false
             }
         }
+    }
+
+    /// Opens the store anew. What was stored may be gone, but it is still here, and is stored again then.
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        if self.store.reopen()? == Condition::Replaced {
+            self.unsaved = deltas_of(self.core.state()).into_iter().collect();
+        }
+        Ok(())
     }
 
     fn fail(&mut self, error: &StoreError) {
@@ -234,11 +264,8 @@ impl Runtime {
     fn retry(&mut self, now: Timestamp) {
         let Some(trouble) = &mut self.trouble else { return };
         trouble.retry_at = now + RETRY;
-        match self.store.reopen() {
-            Err(error) => return self.fail(&error),
-            // What was stored is gone, but it is still here.
-            Ok(Condition::Replaced) => self.unsaved = deltas_of(self.core.state()).into_iter().collect(),
-            Ok(Condition::Sound | Condition::Repaired) => {}
+        if let Err(error) = self.reopen() {
+            return self.fail(&error);
         }
         if !self.save() {
             return;

@@ -32,7 +32,8 @@ pub trait Store: Send {
     /// When it cannot be read, or was written by a newer program.
     fn load(&self) -> Result<State, StoreError>;
 
-    /// Opens the store anew after a failure, and says in which condition it was.
+    /// Opens the store anew after a failure, and says in which condition it was: when it was replaced, everything has to
+    /// be committed once more, in one batch.
     ///
     /// # Errors
     /// When what made it fail still lasts.
@@ -52,13 +53,19 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// The database in it does not open.
-    #[error("cannot open the database in {path}: is another coordinator using it?")]
+    #[error("cannot open the database in {path}")]
     Open {
         /// The folder.
         path: PathBuf,
         /// Why.
         #[source]
         source: ::sled::Error,
+    },
+    /// Somebody else has the database open.
+    #[error("another coordinator uses the database in {path}")]
+    Locked {
+        /// The folder.
+        path: PathBuf,
     },
     /// The database failed.
     #[error("the database failed")]
@@ -72,6 +79,16 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// There is no room for what is to be stored.
+    #[error("the disk of {path} is full: {left} KB are left, {needed} KB are needed")]
+    Full {
+        /// The folder.
+        path: PathBuf,
+        /// Kilobytes that are left.
+        left: u64,
+        /// Kilobytes that are needed.
+        needed: u64,
+    },
     /// A record cannot be understood.
     #[error(
         "record `{key}` of the database cannot be read: start the coordinator that wrote it, or restore a backup"
@@ -83,6 +100,15 @@ pub enum StoreError {
         #[source]
         source: RecordError,
     },
+    /// Somebody has deleted, moved or covered it while it was open.
+    #[error("{path} is not the file that was opened: it was deleted or replaced")]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It failed so often that something else must be wrong.
+    #[error("the database failed again and again: mend the disk and restart the coordinator")]
+    GivenUp,
     /// A failed store was not opened anew yet.
     #[error("the database is closed after a failure")]
     Closed,

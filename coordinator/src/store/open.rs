@@ -15,7 +15,7 @@ use tracing::{error, warn};
 use super::StoreError;
 
 /// Memory for cached pages. State is in memory anyway: the database is written, and read only at the start.
-const CACHE_BYTES: u64 = 8 * 1024 * 1024;
+const CACHE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// How a database was when it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +38,7 @@ pub(super) fn open(path: &Path) -> Result<(Db, Condition), StoreError> {
     }
     match attempt(path) {
         Err(Attempt::Damaged(reason)) => repair(path, &reason),
-        Err(Attempt::Refused(source)) => Err(StoreError::Open {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(Attempt::Refused(source)) => Err(refused(path, source)),
         Ok(db) => Ok((db, Condition::Sound)),
     }
 }
@@ -58,12 +55,7 @@ fn repair(path: &Path, reason: &str) -> Result<(Db, Condition), StoreError> {
         }
         match attempt(path) {
             Ok(db) => return Ok((db, Condition::Repaired)),
-            Err(Attempt::Refused(source)) => {
-                return Err(StoreError::Open {
-                    path: path.to_owned(),
-                    source,
-                });
-            }
+            Err(Attempt::Refused(source)) => return Err(refused(path, source)),
             Err(Attempt::Damaged(_)) => {}
         }
     }
@@ -73,11 +65,18 @@ fn repair(path: &Path, reason: &str) -> Result<(Db, Condition), StoreError> {
     fs::rename(path, target).map_err(|source| folder(path, source))?;
     match attempt(path) {
         Ok(db) => Ok((db, Condition::Replaced)),
-        Err(Attempt::Refused(source)) => Err(StoreError::Open {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(Attempt::Refused(source)) => Err(refused(path, source)),
         Err(Attempt::Damaged(_)) => Err(StoreError::Closed),
+    }
+}
+
+fn refused(path: &Path, source: sled::Error) -> StoreError {
+    let path = path.to_owned();
+    // sled has no kind of its own for it.
+    if source.to_string().contains("could not acquire lock") {
+        StoreError::Locked { path }
+    } else {
+        StoreError::Open { path, source }
     }
 }
 
@@ -135,7 +134,7 @@ fn is_generating(file: &Path) -> bool {
 }
 
 /// A folder beside `path` that does not exist yet.
-fn aside(path: &Path) -> PathBuf {
+pub(super) fn aside(path: &Path) -> PathBuf {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());

@@ -6,5 +6,6 @@ mod agents;
 mod api;
 mod durability;
 mod external;
+mod hostile;
 mod reads;
 mod support;

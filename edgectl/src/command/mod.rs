@@ -7,6 +7,7 @@ pub mod eval;
 pub mod job;
 pub mod local;
 pub mod node;
+pub mod operator;
 pub mod placement;
 pub mod server;
 pub mod service;

@@ -34,7 +34,9 @@ pub use job::{
     JobValidateResponse, JobVersionsResponse, JobsParseRequest, job_value,
 };
 pub use node::{DriverInfo, Node, NodeEvent, NodeListStub, NodeResources, ReservedResources};
-pub use operator::{Namespace, NodePool, SchedulerConfiguration, SchedulerConfigurationResponse};
+pub use operator::{
+    AdoptStateResponse, Namespace, NodePool, SchedulerConfiguration, SchedulerConfigurationResponse,
+};
 pub use routes::{ROUTES, Route};
 pub use search::{Context, SearchRequest, SearchResponse};
 pub use service::{ServiceListStub, ServiceRegistration, ServiceStub};

@@ -8,6 +8,16 @@ use serde_json::Value;
 
 use crate::format::nullable;
 
+/// The coordinator's state was declared to be the truth (our own).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct AdoptStateResponse {
+    /// The epoch that begins with it: nodes follow the newest one.
+    pub epoch: u64,
+    /// Index of the change.
+    pub index: u64,
+}
+
 /// A namespace.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

@@ -72,6 +72,11 @@ pub const ROUTES: &[Route] = &[
         "/v1/operator/scheduler/configuration",
         "SchedulerConfigurationResponse",
     ),
+    route(
+        "PUT POST",
+        "/v1/operator/adopt-state",
+        "AdoptStateResponse; makes the coordinator's state the truth although nodes hold something newer",
+    ),
     route("PUT POST", "/v1/system/gc", "forgets what is over; null"),
     route(
         "GET",

@@ -202,6 +202,9 @@ pub struct Node {
     pub session: u64,
     /// Generation of its newest assignment set.
     pub generation: u64,
+    /// Generation of the newest assignment set that was ever sent to it.
+    #[serde(default)]
+    pub sent_generation: u64,
     /// The last few events, oldest first.
     pub events: Vec<NodeEvent>,
     /// Index of the first registration.

@@ -11,7 +11,8 @@ use crate::time::{Duration, Timestamp};
 pub enum ToAgent {
     /// What it should run.
     Assignments(Assignments),
-    /// Report `seq` of `session` is durable at the coordinator: the outbox may forget it.
+    /// Report `seq` of `session` is durable at the coordinator: the outbox may forget it. With a newer session than the
+    /// agent's own, another agent has its identity and is the node.
     Ack {
         /// The agent's session.
         session: u64,

@@ -1,5 +1,5 @@
-//! Tells stories until one breaks an invariant, and prints how many it took: `cargo xtask bite` asks this of builds with a
-//! planted bug. Arguments: seeds, nodes, hours.
+//! Tells stories until one breaks an invariant, and prints its seed and what it broke: `cargo xtask bite` asks this of builds
+//! with a planted bug. Arguments: nodes, hours, the first seed, the one after the last, and seeds to leave out.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -13,55 +13,55 @@ use holdfast_sim::{Config, run};
 type Found = Mutex<Option<(u64, String)>>;
 
 fn main() -> ExitCode {
-    let mut numbers = std::env::args().skip(1).map(|word| word.parse::<u64>());
-    let (Some(Ok(seeds)), Some(Ok(nodes)), Some(Ok(hours))) =
-        (numbers.next(), numbers.next(), numbers.next())
-    else {
-        eprintln!("usage: first_failure SEEDS NODES HOURS");
+    let numbers: Result<Vec<u64>, _> = std::env::args().skip(1).map(|word| word.parse()).collect();
+    let Ok([nodes, hours, first, end, left_out @ ..]) = numbers.as_deref() else {
+        eprintln!("usage: first_failure NODES HOURS FIRST END [LEFT_OUT…]");
         return ExitCode::from(2);
     };
     let config = Config {
-        nodes: nodes as usize,
-        duration: Duration::from_secs(hours as i64 * 3600),
+        nodes: *nodes as usize,
+        duration: Duration::from_secs(*hours as i64 * 3600),
         ..Config::default()
     };
     // A planted bug may also run into an assertion: that is a find like any other, and told in the result.
     std::panic::set_hook(Box::new(|_| {}));
-    let (next, found) = (AtomicU64::new(0), Found::default());
+    let (next, found) = (AtomicU64::new(*first), Found::default());
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..workers {
-            scope.spawn(|| look(&next, seeds, config, &found));
+            scope.spawn(|| {
+                while let Some(seed) = next_seed(&next, *end, &found) {
+                    if !left_out.contains(&seed) {
+                        tell(seed, config, &found);
+                    }
+                }
+            });
         }
     });
     match found.into_inner().expect("workers catch every panic") {
-        Some((seed, what)) => println!("{} {what}", seed + 1),
+        Some((seed, what)) => println!("{seed} {what}"),
         None => println!("none"),
     }
     ExitCode::SUCCESS
 }
 
-/// Tells stories in order; every seed below one that failed is told to its end, so that the lowest one is found.
-fn look(next: &AtomicU64, seeds: u64, config: Config, found: &Found) {
-    loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        let lowest = found
-            .lock()
-            .expect("nobody panics with it")
-            .as_ref()
-            .map(|(seed, _)| *seed);
-        if seed >= lowest.unwrap_or(seeds) {
-            return;
-        }
-        let what = match catch_unwind(AssertUnwindSafe(|| run(seed, config))) {
-            Ok(outcome) => outcome.violations.into_iter().next().map(|it| it.name.to_owned()),
-            Err(_) => Some("assertion".to_owned()),
-        };
-        if let Some(what) = what {
-            let mut found = found.lock().expect("nobody panics with it");
-            if found.as_ref().is_none_or(|(lowest, _)| seed < *lowest) {
-                *found = Some((seed, what));
-            }
-        }
+/// Every seed below one that failed is told to its end, so that the lowest one is found.
+fn next_seed(next: &AtomicU64, end: u64, found: &Found) -> Option<u64> {
+    let seed = next.fetch_add(1, Ordering::Relaxed);
+    let found = found.lock().expect("nobody panics with it");
+    let lowest = found.as_ref().map_or(end, |(seed, _)| *seed);
+    (seed < lowest).then_some(seed)
+}
+
+fn tell(seed: u64, config: Config, found: &Found) {
+    let what = match catch_unwind(AssertUnwindSafe(|| run(seed, config))) {
+        Ok(outcome) => outcome.violations.into_iter().next().map(|it| it.name.to_owned()),
+        Err(_) => Some("assertion".to_owned()),
+    };
+    let mut found = found.lock().expect("nobody panics with it");
+    if let Some(what) = what
+        && found.as_ref().is_none_or(|(lowest, _)| seed < *lowest)
+    {
+        *found = Some((seed, what));
     }
 }

@@ -1,69 +1,116 @@
-//! A box: the agent's process, its store, its containers, its clock.
+//! A box: the agent's process with its shell, its store, its clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_agent_core::{
-    Agent, Effect, Exit, Input, LocalState, Now, Recovery, Rendered, TaskInput, TaskRef,
+    Agent, Effect, Input, Link, LocalDelta, LocalState, Now, Recovery, TaskInput, TaskRef,
 };
-use holdfast_shared::id::NodeId;
+use holdfast_shared::id::{AllocId, NodeId};
 use holdfast_shared::model::{DriverState, Fingerprint, HostNetwork, NodeResources};
 use holdfast_shared::time::{Duration, Timestamp};
-use holdfast_shared::wire::FromAgent;
+use holdfast_shared::wire::ToAgent;
 
-use crate::network::KEEP_ALIVE;
+use crate::broker::{KEEP_ALIVE, Letter};
+use crate::clock::Clock;
+use crate::jobs;
+use crate::network::Weather;
+use crate::podman::{Order, Podman};
+use crate::random::Random;
 use crate::world::{Event, World};
 
-/// A container, or a process.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Container {
-    /// Tells runs of the same task apart.
-    pub(crate) run: u64,
-    /// How it ended, once it has.
-    pub(crate) exit: Option<i32>,
+/// Bits of a session number that count connections within one start.
+const CONNECTION_BITS: u32 = 20;
+
+/// How the agent's process, or the whole box, comes to an end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum End {
+    /// kill -9; another one starts after a while.
+    Killed(Duration),
+    /// The box loses power, and has it again after a while. Whether a commit that was under way is on the disk.
+    PowerCut(Duration, bool),
 }
+
+/// An input for the core, and for a message the lineage that it comes from.
+type Heard = (Input, Option<usize>);
 
 /// A box and what is on it.
 pub(crate) struct Device {
-    number: usize,
+    pub(crate) number: usize,
+    pub(crate) id: NodeId,
     agent: Option<Agent>,
     /// Counts agent processes: answers for an older one are lost.
     process: u64,
     /// What survives a power cut.
     pub(crate) store: LocalState,
-    /// Counts connections, durably.
-    pub(crate) sessions: u64,
+    /// The boot during which it was written.
+    store_boot: u64,
+    boot: u64,
+    was_rebooted: bool,
+    /// Changes that the disk did not take: only the agent's process has them.
+    backlog: Vec<LocalDelta>,
+    pub(crate) disk_full: bool,
+    pub(crate) slow_disk: Option<Weather>,
+    /// What is being written, and what depends on it.
+    writing: Option<(Vec<LocalDelta>, Vec<Effect>)>,
+    inbox: Vec<Heard>,
+    starts: u64,
+    connections: u64,
     /// The session the agent believes in.
     pub(crate) link: Option<u64>,
-    pub(crate) containers: BTreeMap<TaskRef, Container>,
-    booted_at: Timestamp,
-    same_boot: bool,
+    pub(crate) is_connecting: bool,
+    pub(crate) podman: Podman,
+    pub(crate) clock: Clock,
     wake_at: Option<Timestamp>,
-    runs: u64,
-    /// How far the wall clock is off.
-    pub(crate) clock_off: Duration,
-    /// Whether podman hangs.
-    pub(crate) podman_hangs: bool,
-    /// Effects after which the agent dies.
-    pub(crate) dies_after: Option<u64>,
+    /// When the agent last had contact, by its own clock.
+    pub(crate) contact: Timestamp,
+    /// Until when the box has no power, or is not there.
+    pub(crate) off_until: Timestamp,
+    /// What happens to the box while it sleeps.
+    pub(crate) asleep: Option<Vec<Event>>,
+    /// Effects after which it ends, and how.
+    pub(crate) end: Option<(u64, End)>,
+    pub(crate) random: Random,
 }
 
 impl Device {
-    pub(crate) fn new(_id: NodeId, number: usize) -> Self {
+    pub(crate) fn new(seed: u64, number: usize, id: NodeId, now: Timestamp) -> Self {
         Self {
             number,
+            id,
             agent: None,
             process: 0,
             store: LocalState::default(),
-            sessions: 0,
+            store_boot: 0,
+            boot: 1,
+            was_rebooted: false,
+            backlog: Vec::new(),
+            disk_full: false,
+            slow_disk: None,
+            writing: None,
+            inbox: Vec::new(),
+            starts: 0,
+            connections: 0,
             link: None,
-            containers: BTreeMap::new(),
-            booted_at: Timestamp::ZERO,
-            same_boot: true,
+            is_connecting: false,
+            podman: Podman::default(),
+            clock: Clock::new(now, Timestamp::from_secs(10)),
             wake_at: None,
-            runs: 0,
-            clock_off: Duration::ZERO,
-            podman_hangs: false,
-            dies_after: None,
+            contact: Timestamp::ZERO,
+            off_until: now,
+            asleep: None,
+            end: None,
+            random: Random::stream(seed, "box", number),
+        }
+    }
+
+    /// A copy of this box's disk in another one.
+    pub(crate) fn cloned(&self, seed: u64, number: usize, now: Timestamp) -> Self {
+        Self {
+            store: self.store.clone(),
+            store_boot: self.store_boot,
+            boot: 1000,
+            starts: self.starts,
+            ..Self::new(seed, number, self.id, now)
         }
     }
 
@@ -75,312 +122,411 @@ impl Device {
         self.agent.as_ref()
     }
 
-    pub(crate) fn is_process(&self, process: u64) -> bool {
-        self.is_up() && self.process == process
+    pub(crate) const fn process(&self) -> u64 {
+        self.process
     }
 
-    /// Tasks that run right now, whatever the agent believes.
-    pub(crate) fn running(&self) -> impl Iterator<Item = &TaskRef> {
-        self.containers
-            .iter()
-            .filter(|(_, container)| container.exit.is_none())
-            .map(|(task, _)| task)
+    pub(crate) const fn was_rebooted(&self) -> bool {
+        self.was_rebooted
     }
 
-    fn now(&self, now: Timestamp) -> Now {
+    /// Whether what it has decided is on its disk.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.backlog.is_empty() && self.writing.is_none()
+    }
+
+    /// Whether its loop waits for nothing but what may happen next.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.writing.is_none()
+    }
+
+    /// Each number is greater than every one before, across restarts.
+    pub(crate) fn next_session(&mut self) -> u64 {
+        self.connections += 1;
+        (self.starts << CONNECTION_BITS) + self.connections
+    }
+
+    pub(crate) fn now(&self, now: Timestamp) -> Now {
         Now {
-            mono: Timestamp(now.since(self.booted_at).0),
-            wall: now + self.clock_off,
+            mono: self.clock.forward(now),
+            wall: self.clock.wall(now),
         }
+    }
+
+    fn task_env(&self, task: &TaskRef) -> Option<&BTreeMap<String, String>> {
+        let agent = self.agent.as_ref()?;
+        let record = agent.alloc(task.alloc)?;
+        let group = agent.job(record)?.group(&record.assigned.group)?;
+        group.task(&task.task)?.env.as_ref()
+    }
+
+    /// Whether containers of this task end soon, and badly.
+    pub(crate) fn is_bad(&self, task: &TaskRef) -> bool {
+        self.task_env(task).is_some_and(|env| env.contains_key(jobs::BAD))
+    }
+
+    /// Whether the templates of this task ask for a service.
+    pub(crate) fn wants_service(&self, task: &TaskRef) -> bool {
+        let agent = self.agent.as_ref();
+        agent
+            .and_then(|agent| {
+                let record = agent.alloc(task.alloc)?;
+                let group = agent.job(record)?.group(&record.assigned.group)?;
+                Some(!group.task(&task.task)?.templates().is_empty())
+            })
+            .unwrap_or(false)
     }
 
     /// Boxes differ, so that node ranks do.
     fn fingerprint(&self) -> Fingerprint {
+        let healthy = self.podman.is_healthy();
         let podman = DriverState {
             detected: true,
-            healthy: true,
+            healthy,
             ..DriverState::default()
         };
-        let address = format!("10.0.{}.{}", self.number / 250, self.number % 250 + 1);
+        let number = self.number;
+        let address = format!("10.0.{}.{}", number / 250, number % 250 + 1);
         let network = HostNetwork {
             address,
             interface: "eth0".into(),
         };
         Fingerprint {
-            name: format!("box-{}", self.number),
+            name: format!("box-{number}"),
             datacenter: "dc1".into(),
             node_pool: "default".into(),
             attributes: [("kernel.name".to_owned(), "linux".to_owned())].into(),
             resources: NodeResources {
-                cpu_mhz: 2000 + 1000 * (self.number as u64 % 3),
+                cpu_mhz: 1000 + 500 * (number as u64 % 3),
                 cores: 2,
-                memory_mb: 1024 * (1 + self.number as u64 % 3),
+                memory_mb: 512 * (1 + number as u64 % 3),
                 disk_mb: 10_000,
                 ..NodeResources::default()
             },
-            drivers: BTreeMap::from(
-                ["podman", "docker", "raw_exec"].map(|name| (name.to_owned(), podman.clone())),
-            )
-            .into(),
+            drivers: BTreeMap::from([("podman".to_owned(), podman)]).into(),
             host_networks: [("default".to_owned(), network)].into(),
             keep_alive: KEEP_ALIVE,
             ..Fingerprint::default()
         }
     }
+
+    fn write(&mut self, deltas: Vec<LocalDelta>) {
+        if self.disk_full || !self.backlog.is_empty() {
+            self.backlog.extend(deltas);
+        } else {
+            deltas.into_iter().for_each(|delta| self.store.apply(delta));
+        }
+    }
 }
 
 impl World {
-    fn device(&mut self, node: NodeId) -> &mut Device {
-        self.devices
-            .get_mut(&node)
-            .expect("every node of the story has a device")
-    }
-
-    pub(crate) fn start_agent(&mut self, node: NodeId) {
-        let (now, seed) = (self.now, self.random.seed());
-        let device = self.device(node);
-        if device.is_up() {
+    pub(crate) fn start_agent(&mut self, number: usize) {
+        let now = self.now;
+        let device = &mut self.devices[number];
+        if device.is_up() || now < device.off_until {
             return;
         }
         device.process += 1;
-        device.link = None;
         device.wake_at = None;
+        device.connections = 0;
+        device.podman.forget_process();
         let clock = device.now(now);
-        let (agent, effects) = Agent::restore(seed, device.store.clone(), device.same_boot, clock);
-        device.same_boot = true;
+        // The clock is a floor for sessions: the count may have been lost with the disk, or copied with it.
+        device.starts = (device.starts + 1).max(clock.wall.as_secs() as u64);
+        device.contact = clock.mono;
+        let same_boot = device.store_boot == device.boot;
+        device.was_rebooted = !same_boot;
+        let seed = device.random.seed();
+        let (agent, effects) = Agent::restore(seed, device.store.clone(), same_boot, clock);
         device.agent = Some(agent);
-        let fingerprint = Box::new(device.fingerprint());
-        self.tell(|| format!("{} agent starts", node.short()));
-        self.execute_agent(node, effects);
-        self.agent_input(node, Input::Fingerprint(fingerprint));
-        let delay = self.random.millis(50, 1_000);
-        self.at(delay, Event::Connect(node));
+        self.tell(number, || {
+            if same_boot {
+                "agent starts".into()
+            } else {
+                "agent starts after a boot".into()
+            }
+        });
+        self.perform(number, effects);
+        let device = &mut self.devices[number];
+        if device.is_up() && !device.disk_full {
+            device.store_boot = device.boot;
+        }
+        if device.is_up() {
+            self.look_around(number);
+            self.devices[number].is_connecting = true;
+            let delay = self.devices[number].random.millis(50, 1_000);
+            self.at(delay, Event::Connect(number));
+        }
     }
 
-    /// kill -9; containers go on.
-    pub(crate) fn kill_agent(&mut self, node: NodeId) {
-        let device = self.device(node);
-        if device.agent.take().is_none() {
+    /// The shell finds out what the box is like and what runs on it, and tells the core.
+    pub(crate) fn look_around(&mut self, number: usize) {
+        let device = &mut self.devices[number];
+        let fingerprint = Box::new(device.fingerprint());
+        let delay = device.random.millis(100, 3_000);
+        let unknown = |alloc: &AllocId| device.record(*alloc).is_none();
+        let running = device.podman.running().map(|task| task.alloc);
+        let orphans: BTreeSet<AllocId> = running.filter(unknown).collect();
+        self.answer(number, delay, Input::Fingerprint(fingerprint));
+        for alloc in orphans {
+            self.answer(number, delay, Input::Orphan(alloc));
+        }
+    }
+
+    /// Something answers the running agent process, after a while.
+    pub(crate) fn answer(&mut self, number: usize, delay: Duration, input: Input) {
+        let process = self.devices[number].process;
+        self.at(delay, Event::Answer(number, process, Box::new(input)));
+    }
+
+    /// The agent's process, or its whole box, ends without a word.
+    pub(crate) fn end_device(&mut self, number: usize, end: End) {
+        let now = self.now;
+        let device = &mut self.devices[number];
+        device.end = None;
+        let was_up = device.agent.take().is_some();
+        device.backlog.clear();
+        device.inbox.clear();
+        let link = device.link.take();
+        // A commit is all or nothing; what depends on it has not happened yet.
+        let under_way = device.writing.take().map(|(deltas, _)| deltas);
+        let pause = match end {
+            End::Killed(pause) if was_up => {
+                if device.random.chance(50) {
+                    device.write(under_way.unwrap_or_default());
+                }
+                self.tell(number, || "agent is killed".into());
+                if let Some(session) = link {
+                    self.hang_up(number, session);
+                }
+                pause
+            }
+            End::Killed(_) => return,
+            End::PowerCut(pause, torn) => {
+                if !torn {
+                    device.write(under_way.unwrap_or_default());
+                }
+                device.backlog.clear();
+                device.boot += 1;
+                device.off_until = device.off_until.max(now + pause);
+                device.clock.restart(now, Timestamp::ZERO);
+                let vanish = device.random.chance(50);
+                device.podman.power_cut(vanish);
+                device.asleep = None;
+                self.tell(number, || "loses power".into());
+                // Nobody closes the socket: the broker has to miss it.
+                if let Some(session) = link {
+                    let missed = Duration(KEEP_ALIVE.0 * 3 / 2);
+                    self.at(missed, Event::SessionMissed(number, session));
+                }
+                pause
+            }
+        };
+        self.at(pause, Event::StartAgent(number));
+    }
+
+    /// The agent is ended in order: it says good-bye.
+    pub(crate) fn end_agent_in_order(&mut self, number: usize, pause: Duration) {
+        if !self.devices[number].is_up() || self.devices[number].asleep.is_some() {
             return;
         }
-        device.dies_after = None;
-        device.link = None;
-        self.tell(|| format!("{} agent is killed", node.short()));
-        let at_once = !self.network.is_cut(node);
-        self.session_ends(node, at_once);
-        let pause = self.random.millis(500, 15_000);
-        self.at(pause, Event::StartAgent(node));
+        if let Some(session) = self.devices[number].link {
+            self.send_presence(number, session, false);
+            self.at(Duration::from_secs(1), Event::GoodBye(number, session));
+            self.devices[number].link = None;
+        }
+        self.store_retry(number);
+        self.end_device(number, End::Killed(pause));
     }
 
-    /// Power cut: containers are gone, the monotonic clock starts anew.
-    pub(crate) fn reboot(&mut self, node: NodeId) {
-        self.kill_agent(node);
+    /// Contact begins or ends.
+    pub(crate) fn agent_link(&mut self, number: usize, session: Option<u64>) {
         let now = self.now;
-        let device = self.device(node);
-        device.containers.clear();
-        device.same_boot = false;
-        device.booted_at = now;
-        self.tell(|| format!("{} reboots", node.short()));
+        let device = &mut self.devices[number];
+        device.contact = device.now(now).mono;
+        let link = session.map_or(Link::Down, |session| Link::Up { session });
+        self.agent_input(number, Input::Link(link), None);
     }
 
-    pub(crate) fn agent_input(&mut self, node: NodeId, input: Input) {
+    pub(crate) fn on_letter(&mut self, number: usize, letter: Letter) {
         let now = self.now;
-        let device = self.device(node);
-        let clock = device.now(now);
-        if let Some(agent) = &mut device.agent {
-            let effects = agent.handle(clock, input);
-            self.execute_agent(node, effects);
+        let device = &mut self.devices[number];
+        device.contact = device.now(now).mono;
+        if let ToAgent::Ack { session, seq: 0 } = &letter.message
+            && let Some(own) = device.link
+            && *session > own
+        {
+            // Another agent has this identity, and is the node: this one stands back.
+            self.link_lost(number, own);
+            return;
+        }
+        self.agent_input(number, Input::Message(letter.message), Some(letter.lineage));
+    }
+
+    pub(crate) fn agent_input(&mut self, number: usize, input: Input, lineage: Option<usize>) {
+        let device = &mut self.devices[number];
+        if device.is_up() {
+            device.inbox.push((input, lineage));
+            self.agent_turn(number);
         }
     }
 
-    pub(crate) fn wake_agent(&mut self, node: NodeId) {
+    pub(crate) fn wake_agent(&mut self, number: usize) {
         let now = self.now;
-        let device = self.device(node);
+        let device = &mut self.devices[number];
         if device.wake_at.is_some_and(|at| at <= now) {
             device.wake_at = None;
-            self.agent_input(node, Input::Timeout);
+            self.agent_input(number, Input::Timeout, None);
         }
     }
 
-    fn execute_agent(&mut self, node: NodeId, effects: Vec<Effect>) {
-        for effect in effects {
-            if let Some(left) = &mut self.device(node).dies_after {
-                if *left == 0 {
-                    self.kill_agent(node);
-                    return;
-                }
-                *left -= 1;
-            }
-            self.execute_agent_effect(node, effect);
-        }
+    /// One turn of the shell's loop: everything that is there, one commit, then the rest in order.
+    fn agent_turn(&mut self, number: usize) {
         let now = self.now;
-        let device = self.device(node);
+        if self.devices[number].writing.is_some() {
+            return;
+        }
+        let mut effects = Vec::new();
+        let mut found = Vec::new();
+        for (input, lineage) in std::mem::take(&mut self.devices[number].inbox) {
+            let device = &mut self.devices[number];
+            let clock = device.now(now);
+            let Some(agent) = device.agent.as_mut().filter(|_| device.podman.admits(&input)) else {
+                continue;
+            };
+            if let Input::Task(task, TaskInput::Recovered(Recovery::Running { .. })) = &input {
+                found.push(task.clone());
+            }
+            let before = agent.held();
+            effects.extend(agent.handle(clock, input));
+            let after = agent.held();
+            if after != before {
+                self.on_accepted(number, before, after, lineage);
+            }
+        }
+        found.into_iter().for_each(|task| self.render(number, task));
+        self.perform(number, effects);
+    }
+
+    /// Executes effects; what must be durable goes first, in one commit.
+    fn perform(&mut self, number: usize, effects: Vec<Effect>) {
+        let mut deltas = Vec::new();
+        let mut rest = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Persist(more) => deltas.extend(more),
+                other => rest.push(other),
+            }
+        }
+        self.check_agent(number, &deltas);
+        if deltas.is_empty() {
+            self.check_store(number);
+            self.perform_rest(number, rest);
+            return;
+        }
+        let device = &mut self.devices[number];
+        let slow = device.slow_disk.as_mut();
+        let takes = slow.map(|weather| weather.random.millis(1, weather.size));
+        device.writing = Some((deltas, rest));
+        if self.agent_ends(number) {
+            return;
+        }
+        match takes {
+            Some(takes) => {
+                let process = self.devices[number].process;
+                self.at(takes, Event::AgentCommitted(number, process));
+            }
+            None => self.agent_committed(number),
+        }
+    }
+
+    /// What was being written is on the disk, or waits in memory.
+    pub(crate) fn agent_committed(&mut self, number: usize) {
+        if let Some((deltas, rest)) = self.devices[number].writing.take() {
+            self.devices[number].write(deltas);
+            self.check_store(number);
+            self.perform_rest(number, rest);
+        }
+    }
+
+    fn perform_rest(&mut self, number: usize, rest: Vec<Effect>) {
+        for effect in rest {
+            if self.agent_ends(number) {
+                return;
+            }
+            self.perform_effect(number, effect);
+        }
+        self.set_alarm(number);
+        if !self.devices[number].inbox.is_empty() {
+            self.agent_turn(number);
+        }
+    }
+
+    /// Whether the agent ends before it gets to the next thing.
+    fn agent_ends(&mut self, number: usize) -> bool {
+        match &mut self.devices[number].end {
+            Some((0, end)) => {
+                let end = *end;
+                self.end_device(number, end);
+                true
+            }
+            Some((left, _)) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// The disk takes changes again.
+    pub(crate) fn store_retry(&mut self, number: usize) {
+        let device = &mut self.devices[number];
+        if !device.disk_full {
+            let backlog = std::mem::take(&mut device.backlog);
+            backlog.into_iter().for_each(|delta| device.store.apply(delta));
+        }
+    }
+
+    pub(crate) fn set_alarm(&mut self, number: usize) {
+        let now = self.now;
+        let device = &mut self.devices[number];
         let Some(wanted) = device.agent.as_ref().and_then(Agent::poll_timeout) else {
             return;
         };
-        let at = (device.booted_at + Duration(wanted.0)).max(now + Duration::from_millis(1));
-        if device.wake_at.is_none_or(|old| at < old) {
-            device.wake_at = Some(at);
-            self.at(at.since(now), Event::Wake(Some(node)));
+        let delay = device.clock.until(now, wanted);
+        if device.wake_at.is_none_or(|old| now + delay < old) {
+            device.wake_at = Some(now + delay);
+            self.at(delay, Event::WakeAgent(number));
         }
     }
 
-    fn execute_agent_effect(&mut self, node: NodeId, effect: Effect) {
-        self.tell_effect(node, &effect);
+    fn perform_effect(&mut self, number: usize, effect: Effect) {
         match effect {
-            Effect::Persist(deltas) => {
-                let device = self.device(node);
-                deltas.into_iter().for_each(|delta| device.store.apply(delta));
+            Effect::Persist(_) | Effect::Signal { .. } | Effect::Watch(_) | Effect::Unwatch(_) => {}
+            Effect::Publish(message) => self.send_up(number, message),
+            Effect::Prepare(alloc) => {
+                let takes = self.devices[number].random.millis(1, 100);
+                self.answer(number, takes, Input::Prepared(alloc, Ok(())));
             }
-            Effect::Publish(message) => self.publish_up(node, message),
-            Effect::Prepare(alloc) => self.answer(node, 5, 200, Input::Prepared(alloc, Ok(()))),
-            Effect::Render(task) => self.answer(node, 1, 20, Input::Rendered(task, Ok(Rendered::default()))),
-            Effect::Start(task) => self.start_container(node, task),
-            Effect::Recover(task, _) => self.recover_container(node, task),
-            Effect::Stop { task, timeout, .. } => self.stop_container(node, &task, timeout),
-            Effect::Remove(task, _) => {
-                let device = self.device(node);
-                if device
-                    .containers
-                    .get(&task)
-                    .is_some_and(|container| container.exit.is_some())
-                {
-                    device.containers.remove(&task);
-                }
+            Effect::Render(task) => self.render(number, task),
+            Effect::Start(task) => {
+                self.tell(number, || format!("starts {task}"));
+                self.order(number, Order::Start(task));
+            }
+            Effect::Recover(task, _) => self.order(number, Order::Recover(task)),
+            Effect::Stop { task, timeout, .. } => {
+                self.tell(number, || format!("stops {task}"));
+                self.check_stop(number, &task);
+                self.order(number, Order::Stop(task, timeout));
+            }
+            Effect::Remove(task, handle) => {
+                let run = handle.try_into().map_or(0, u64::from_be_bytes);
+                self.order(number, Order::Remove(task, run));
             }
             Effect::Destroy(alloc) => {
-                self.invariants.destroyed(&self.host, alloc);
-                self.device(node).containers.retain(|task, _| task.alloc != alloc);
+                self.tell(number, || format!("forgets {}", alloc.short()));
+                self.order(number, Order::Destroy(alloc));
             }
-            Effect::Signal { .. } | Effect::Watch(_) | Effect::Unwatch(_) => {}
         }
-    }
-
-    fn tell_effect(&mut self, node: NodeId, effect: &Effect) {
-        let text = match effect {
-            Effect::Start(task) => format!("starts {task}"),
-            Effect::Recover(task, _) => format!("looks for {task}"),
-            Effect::Stop { task, .. } => format!("stops {task}"),
-            Effect::Destroy(alloc) => format!("forgets {}", alloc.short()),
-            _ => return,
-        };
-        self.tell(|| format!("{} {text}", node.short()));
-    }
-
-    fn publish_up(&mut self, node: NodeId, message: FromAgent) {
-        self.send_up(node, message);
-    }
-
-    /// A driver or the shell answers the running agent process; podman takes longer when it hangs.
-    fn answer(&mut self, node: NodeId, from: u64, to: u64, input: Input) {
-        let hang = if self.device(node).podman_hangs { 20_000 } else { 0 };
-        let delay = self.random.millis(from + hang, to + hang);
-        let process = self.device(node).process;
-        self.at(delay, Event::Answer(node, process, Box::new(input)));
-    }
-
-    fn start_container(&mut self, node: NodeId, task: TaskRef) {
-        if self.mishap(3) {
-            let message = "image pull failed: no route to the registry".to_owned();
-            let input = TaskInput::StartFailed {
-                message,
-                recoverable: true,
-            };
-            self.answer(node, 100, 5_000, Input::Task(task, input));
-            return;
-        }
-        let device = self.device(node);
-        let adopted = device
-            .containers
-            .get(&task)
-            .filter(|container| container.exit.is_none())
-            .map(|it| it.run);
-        let run = adopted.unwrap_or_else(|| {
-            device.runs += 1;
-            device.containers.insert(
-                task.clone(),
-                Container {
-                    run: device.runs,
-                    exit: None,
-                },
-            );
-            device.runs
-        });
-        if adopted.is_none() && self.mishap(5) {
-            let life = self.random.millis(1_000, 3_600_000);
-            let code = i32::from(self.random.chance(80));
-            self.at(life, Event::TaskEnds(node, task.clone(), run, code));
-        }
-        let input = TaskInput::Started {
-            handle: run.to_be_bytes().to_vec(),
-            address: String::new(),
-        };
-        self.answer(node, 50, 3_000, Input::Task(task, input));
-    }
-
-    fn recover_container(&mut self, node: NodeId, task: TaskRef) {
-        let unclear = self.device(node).podman_hangs || self.mishap(5);
-        let recovery = match self.device(node).containers.get(&task) {
-            _ if unclear => Recovery::Unclear("podman does not answer".into()),
-            None => Recovery::Gone,
-            Some(Container { exit: Some(code), .. }) => Recovery::Exited(Exit {
-                code: *code,
-                ..Exit::default()
-            }),
-            Some(_) => Recovery::Running {
-                address: String::new(),
-            },
-        };
-        self.answer(node, 5, 100, Input::Task(task, TaskInput::Recovered(recovery)));
-    }
-
-    fn stop_container(&mut self, node: NodeId, task: &TaskRef, timeout: Duration) {
-        let state = self.host.state();
-        let alive = self.devices[&node]
-            .containers
-            .get(task)
-            .is_some_and(|container| container.exit.is_none());
-        let restart = self.devices[&node].agent.as_ref().is_some_and(|agent| {
-            agent
-                .alloc(task.alloc)
-                .is_some_and(|record| record.tasks[&task.task].restart_wanted)
-        });
-        if alive && !restart {
-            self.invariants.on_stop(state, &self.host.durable, task);
-        }
-        let most = (timeout.0 / 1_000_000).max(10) as u64;
-        let delay = self.random.millis(5, most);
-        match self.device(node).containers.get(task).map(|it| it.run) {
-            Some(run) => self.at(delay, Event::TaskEnds(node, task.clone(), run, 0)),
-            None => self.answer(
-                node,
-                1,
-                10,
-                Input::Task(task.clone(), TaskInput::Exited(Exit::default())),
-            ),
-        }
-    }
-
-    /// A task ends: its container stays until it is removed, and the running agent is told.
-    pub(crate) fn task_ends(&mut self, node: NodeId, task: &TaskRef, run: u64, code: i32) {
-        let device = self.device(node);
-        let Some(container) = device
-            .containers
-            .get_mut(task)
-            .filter(|container| container.run == run)
-        else {
-            return;
-        };
-        let code = *container.exit.get_or_insert(code);
-        let process = device.process;
-        let input = Input::Task(
-            task.clone(),
-            TaskInput::Exited(Exit {
-                code,
-                ..Exit::default()
-            }),
-        );
-        let delay = self.random.millis(1, 50);
-        self.at(delay, Event::Answer(node, process, Box::new(input)));
     }
 }

@@ -5,24 +5,42 @@
 //! byte. After **every** step the invariants of [`invariants`] are checked (a check at the end misses what heals itself); at the
 //! end all faults stop, and within a bounded time everything must have converged.
 //!
+//! What is done to the world is a plan made of data ([`Entry`]): it can be written down, read again, and made shorter until
+//! only what is needed to break something is left ([`shrink`]).
+//!
 //! ```text
-//! world    the clock, the event queue, the random numbers; hands events to:
-//! host     the coordinator's process: core, durable store, crashes between any two effects
-//! device   a box: the agent's process, its store, its containers, reboots
-//! network  links with delay, loss, duplication, partitions; the broker's wills
-//! operator registers, updates and stops jobs
-//! faults   decides what breaks, and when
+//! world     the clock, the queue of events; hands them to:
+//! host      the coordinator's process: core, shell, store, backups
+//! device    a box: the agent's process, its shell, its store;    podman  its containers
+//! broker    sessions, wills, queues;                             network links that lose, repeat, delay
+//! operator  registers, updates, stops, promotes;                 jobs    what those are
+//! plan      what is done to all of them, and when;               kind    everything that can be
+//! faults    what each of those does;                             clock   clocks that are wrong
+//! story     plans in files;      shrink  shorter ones;           timeline  the account for people
 //! ```
 
+mod broker;
+mod clock;
 mod device;
 mod faults;
 mod host;
 pub mod invariants;
+mod jobs;
+mod kind;
 mod network;
 mod operator;
+mod plan;
+mod podman;
 mod random;
+mod shrink;
+mod story;
+mod timeline;
 mod world;
 
-pub use faults::Fault;
 pub use invariants::Violation;
-pub use world::{Config, Outcome, run};
+pub use kind::{Kind, Subject};
+pub use plan::{Entry, PlanError, plan};
+pub use shrink::shrink;
+pub use story::{Story, StoryError};
+pub use timeline::clock;
+pub use world::{Config, Outcome, run, run_plan};

@@ -1,187 +1,188 @@
-//! Links between boxes and the broker, and the broker's wills.
+//! Links between boxes and the broker: what arrives, when, and how often.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use holdfast_agent_core::{Input, Link};
-use holdfast_shared::id::NodeId;
 use holdfast_shared::time::{Duration, Timestamp};
-use holdfast_shared::wire::{FromAgent, Presence, ToAgent};
+use holdfast_shared::wire::{FromAgent, Presence};
 
+use crate::broker::{Letter, Said};
+use crate::random::Random;
 use crate::world::{Event, World};
 
-/// The agents' keep-alive; the broker misses a silent client after one and a half of it.
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(10);
-
-/// Links and sessions.
-#[derive(Debug, Default)]
-pub(crate) struct Network {
-    /// The session of each box that the broker holds for connected.
-    sessions: BTreeMap<NodeId, u64>,
-    /// Boxes that are cut off: nothing passes, and nobody is told.
-    cut: BTreeSet<NodeId>,
-    /// Boxes whose messages arrive and that hear nothing.
-    deaf: BTreeSet<NodeId>,
-    /// The time of the last message of each direction: the order within a topic is kept.
-    last: BTreeMap<(NodeId, bool), Timestamp>,
+/// A topic of one box; the order within each is kept, unless a message is delivered again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    Assignments,
+    Report,
+    Presence,
 }
 
-impl Network {
-    /// Whether a message of this session still arrives.
-    pub(crate) fn delivers(&self, node: NodeId, session: u64) -> bool {
-        self.sessions.get(&node) == Some(&session) && !self.cut.contains(&node)
+/// Messages that suffer something, by chance.
+#[derive(Debug)]
+pub(crate) struct Weather {
+    pub(crate) size: u64,
+    pub(crate) random: Random,
+}
+
+/// The link of one box.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// Nothing of the box reaches the broker.
+    pub(crate) is_mute: bool,
+    /// Nothing of the broker reaches the box.
+    pub(crate) is_deaf: bool,
+    /// Counts changes of those two: what somebody was about to notice may not be so any more.
+    pub(crate) changes: u64,
+    pub(crate) loss: Option<Weather>,
+    pub(crate) duplication: Option<Weather>,
+    pub(crate) delay: Option<Weather>,
+    /// What waits for the link to come back, with its session: TCP sends it again.
+    stalled_up: Vec<(u64, Said)>,
+    stalled_down: Vec<(u64, Letter)>,
+    /// When the last message of each lane arrives.
+    last: [Timestamp; 3],
+    random: Random,
+}
+
+impl Link {
+    pub(crate) fn new(seed: u64, number: usize) -> Self {
+        Self {
+            is_mute: false,
+            is_deaf: false,
+            changes: 0,
+            loss: None,
+            duplication: None,
+            delay: None,
+            stalled_up: Vec::new(),
+            stalled_down: Vec::new(),
+            last: [Timestamp::ZERO; 3],
+            random: Random::stream(seed, "link", number),
+        }
     }
 
-    pub(crate) fn cut(&mut self, node: NodeId, deaf: bool) {
-        if deaf {
-            self.deaf.insert(node)
-        } else {
-            self.cut.insert(node)
+    /// How long a message takes: one lane keeps its order.
+    fn transit(&mut self, now: Timestamp, lane: Lane) -> Duration {
+        let delay = match &mut self.delay {
+            Some(weather) => weather.random.millis(1, weather.size),
+            None => self.random.millis(1, 60),
         };
+        let last = &mut self.last[lane as usize];
+        *last = (now + delay).max(*last);
+        last.since(now)
     }
 
-    pub(crate) fn heal(&mut self, node: NodeId) {
-        self.cut.remove(&node);
-        self.deaf.remove(&node);
-    }
-
-    pub(crate) fn is_cut(&self, node: NodeId) -> bool {
-        self.cut.contains(&node) || self.deaf.contains(&node)
-    }
-
-    pub(crate) fn session(&self, node: NodeId) -> Option<u64> {
-        self.sessions.get(&node).copied()
+    /// When copies of a message arrive: none, one or two.
+    fn arrivals(&mut self, now: Timestamp, lane: Lane) -> [Option<Duration>; 2] {
+        let lost = |weather: &mut Weather| weather.random.chance(weather.size);
+        if self.loss.as_mut().is_some_and(lost) {
+            return [None; 2];
+        }
+        let first = self.transit(now, lane);
+        let again = self.duplication.as_mut().and_then(|weather| {
+            let twice = weather.random.chance(weather.size);
+            twice.then(|| weather.random.millis(1, 90_000))
+        });
+        [Some(first), again.map(|later| first + later)]
     }
 }
 
 impl World {
-    /// An agent tries to reach the broker, and will again while it does not succeed.
-    pub(crate) fn connect(&mut self, node: NodeId) {
-        if !self.devices[&node].is_up() || self.devices[&node].link.is_some() {
-            return;
-        }
-        if self.network.is_cut(node) || !self.host.is_up() {
-            let pause = self.random.millis(1_000, 5_000);
-            self.at(pause, Event::Connect(node));
-            return;
-        }
-        let Some(device) = self.devices.get_mut(&node) else {
+    /// A box publishes something in its session.
+    pub(crate) fn send_up(&mut self, number: usize, message: FromAgent) {
+        let Some(session) = self.devices[number].link else {
             return;
         };
-        device.sessions += 1;
-        let session = device.sessions;
-        device.link = Some(session);
-        // A half-open predecessor is taken over: its will is published late, after the new session began.
-        if let Some(old) = self.network.sessions.insert(node, session) {
-            let late = self.random.millis(0, 3_000);
+        self.messages.up += 1;
+        let said = Said::Message(self.devices[number].id, message);
+        self.carry_up(number, session, said, Lane::Report);
+    }
+
+    /// A box says that its session begins or ends.
+    pub(crate) fn send_presence(&mut self, number: usize, session: u64, online: bool) {
+        let said = Said::Presence(self.devices[number].id, Presence { session, online });
+        self.carry_up(number, session, said, Lane::Presence);
+    }
+
+    fn carry_up(&mut self, number: usize, session: u64, said: Said, lane: Lane) {
+        let now = self.now;
+        for delay in self.links[number].arrivals(now, lane).into_iter().flatten() {
+            self.at(delay, Event::Up(number, session, Box::new(said.clone())));
+        }
+    }
+
+    /// The broker has something for the box that holds this session.
+    pub(crate) fn carry_down(&mut self, number: usize, session: u64, letter: &Letter) {
+        self.messages.down += 1;
+        let now = self.now;
+        let arrivals = self.links[number].arrivals(now, Lane::Assignments);
+        for delay in arrivals.into_iter().flatten() {
+            self.at(delay, Event::Down(number, session, Box::new(letter.clone())));
+        }
+    }
+
+    /// A message reaches the broker, if its session is still there.
+    pub(crate) fn arrive_up(&mut self, number: usize, session: u64, said: Said) {
+        if !self.holds_session(number, session) {
+            return;
+        }
+        if self.links[number].is_mute {
+            self.links[number].stalled_up.push((session, said));
+        } else {
+            self.reach_coordinator(said);
+        }
+    }
+
+    /// A message reaches a box, if its session is still there.
+    pub(crate) fn arrive_down(&mut self, number: usize, session: u64, letter: Letter) {
+        if self.devices[number].link != Some(session) {
+            return;
+        }
+        if self.links[number].is_deaf {
+            self.links[number].stalled_down.push((session, letter));
+        } else {
+            self.on_letter(number, letter);
+        }
+    }
+
+    /// The link of a box changes: `mute` and `deaf` say what it is from now on.
+    pub(crate) fn set_link(&mut self, number: usize, mute: bool, deaf: bool) {
+        let link = &mut self.links[number];
+        link.changes += 1;
+        (link.is_mute, link.is_deaf) = (mute, deaf);
+        let changes = link.changes;
+        let up = if mute {
+            Vec::new()
+        } else {
+            std::mem::take(&mut link.stalled_up)
+        };
+        let down = if deaf {
+            Vec::new()
+        } else {
+            std::mem::take(&mut link.stalled_down)
+        };
+        for (session, said) in up {
             self.at(
-                late,
-                Event::Presence(
-                    node,
-                    Presence {
-                        session: old,
-                        online: false,
-                    },
-                ),
+                Duration::from_millis(20),
+                Event::Up(number, session, Box::new(said)),
             );
         }
-        self.tell(|| format!("{} connects as session {session}", node.short()));
-        self.agent_input(node, Input::Link(Link::Up { session }));
-    }
-
-    /// An agent notices that its connection is gone, and tries again.
-    pub(crate) fn link_lost(&mut self, node: NodeId, session: u64) {
-        let Some(device) = self
-            .devices
-            .get_mut(&node)
-            .filter(|device| device.link == Some(session))
-        else {
-            return;
-        };
-        device.link = None;
-        self.agent_input(node, Input::Link(Link::Down));
-        let pause = self.random.millis(100, 2_000);
-        self.at(pause, Event::Connect(node));
-    }
-
-    /// The broker notices that a session is gone: it publishes the will, late or twice if the story wants so.
-    pub(crate) fn session_ends(&mut self, node: NodeId, at_once: bool) {
-        let Some(session) = self.network.session(node) else {
-            return;
-        };
-        let will = Presence {
-            session,
-            online: false,
-        };
-        let missed = Duration(KEEP_ALIVE.0 * 3 / 2);
-        let mut delay = if at_once {
-            self.random.millis(1, 50)
-        } else {
-            missed
-        };
-        if self.mishap(10) {
-            delay = delay + self.random.millis(1_000, 60_000);
+        for (session, letter) in down {
+            self.at(
+                Duration::from_millis(20),
+                Event::Down(number, session, Box::new(letter)),
+            );
         }
-        if !self.mishap(3) {
-            self.at(delay, Event::Presence(node, will));
-        }
-        if self.mishap(5) {
-            let twice = delay + self.random.millis(10, 90_000);
-            self.at(twice, Event::Presence(node, will));
-        }
-        self.at(missed, Event::LinkLost(node, session));
-    }
-
-    /// Every session ends: the broker, which lives in the coordinator's process, is gone.
-    pub(crate) fn broker_gone(&mut self) {
-        let sessions = std::mem::take(&mut self.network.sessions);
-        for (node, session) in sessions {
-            let noticed = self.random.millis(10, 2_000);
-            self.at(noticed, Event::LinkLost(node, session));
+        self.silence_follows(number, changes);
+        if !mute {
+            self.packets_are_answered(number);
         }
     }
 
-    /// An agent publishes.
-    pub(crate) fn send_up(&mut self, node: NodeId, message: FromAgent) {
-        let Some(session) = self.devices[&node].link else {
-            return;
-        };
-        let delay = self.transit(node, true);
-        if self.mishap(2) {
-            let again = delay + self.random.millis(1, 2_000);
-            self.at(again, Event::ToCoordinator(node, session, message.clone()));
+    /// A box that thinks it has a session sends something: where the broker knows nothing of it, the answer says so.
+    fn packets_are_answered(&mut self, number: usize) {
+        if let Some(session) = self.devices[number].link
+            && !self.holds_session(number, session)
+        {
+            let soon = self.devices[number].random.millis(100, 10_000);
+            self.at(soon, Event::LinkLost(number, session));
         }
-        if !self.mishap(1) {
-            self.at(delay, Event::ToCoordinator(node, session, message));
-        }
-    }
-
-    /// The coordinator publishes.
-    pub(crate) fn send_down(&mut self, node: NodeId, message: ToAgent) {
-        let Some(session) = self.network.session(node) else {
-            return;
-        };
-        let delay = self.transit(node, false);
-        if self.network.deaf.contains(&node) || self.mishap(1) {
-            return;
-        }
-        if self.mishap(2) {
-            let again = delay + self.random.millis(1, 2_000);
-            self.at(again, Event::ToAgent(node, session, message.clone()));
-        }
-        self.at(delay, Event::ToAgent(node, session, message));
-    }
-
-    /// How long a message takes; one topic keeps its order.
-    fn transit(&mut self, node: NodeId, up: bool) -> Duration {
-        let slow = self.mishap(5);
-        let delay = if slow {
-            self.random.millis(200, 3_000)
-        } else {
-            self.random.millis(1, 60)
-        };
-        let last = self.network.last.entry((node, up)).or_default();
-        let arrival = (self.now + delay).max(*last);
-        *last = arrival;
-        arrival.since(self.now)
     }
 }

@@ -1,4 +1,4 @@
-//! Random numbers of one story.
+//! Random numbers of one story: one stream for each who draws, so that one fault less does not change all others.
 
 use holdfast_shared::id::IdGenerator;
 use holdfast_shared::time::Duration;
@@ -8,8 +8,12 @@ use holdfast_shared::time::Duration;
 pub(crate) struct Random(IdGenerator);
 
 impl Random {
-    pub(crate) fn from_seed(seed: u64) -> Self {
-        Self(IdGenerator::from_seed(u128::from(seed)))
+    /// The stream of one who draws in the story of `seed`.
+    pub(crate) fn stream(seed: u64, name: &str, number: usize) -> Self {
+        let name = name.bytes().fold(number as u64, |sum, byte| {
+            (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        Self(IdGenerator::from_seed(u128::from(seed) | u128::from(name) << 64))
     }
 
     /// A seed for somebody else.
@@ -24,16 +28,16 @@ impl Random {
 
     /// Whether something with this chance happens.
     pub(crate) fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
+        percent > 0 && self.below(100) < percent
+    }
+
+    /// From `from` to `to`, both included.
+    pub(crate) fn between(&mut self, (from, to): (u64, u64)) -> u64 {
+        from + self.below(to - from + 1)
     }
 
     /// Between two durations, both in milliseconds.
     pub(crate) fn millis(&mut self, from: u64, to: u64) -> Duration {
-        Duration::from_millis((from + self.below(to - from + 1)) as i64)
-    }
-
-    /// One of several.
-    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len() as u64) as usize]
+        Duration::from_millis(self.between((from, to)) as i64)
     }
 }

@@ -1,30 +1,130 @@
 //! Stories that every build tells again; `cargo xtask sim` tells more and longer ones.
 
-use holdfast_shared::time::Duration;
-use holdfast_sim::{Config, run};
+#![allow(clippy::unwrap_used, reason = "everything here is a test")]
 
-const SMALL: Config = Config {
-    nodes: 6,
-    duration: Duration::from_secs(6 * 3600),
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use holdfast_shared::time::Duration;
+use holdfast_sim::{Config, Story, plan, run};
+
+const DAY: Config = Config {
+    nodes: 10,
+    duration: Duration::from_secs(12 * 3600),
     trace: false,
 };
 
-#[test]
-fn no_invariant_breaks_in_a_hundred_stories() {
-    let failures: Vec<String> = (0..100)
-        .flat_map(|seed| {
-            run(seed, SMALL)
-                .violations
-                .into_iter()
-                .map(move |it| format!("seed {seed}: {it:?}"))
-        })
+const SEEDS: u64 = 500;
+
+/// Stories that break an invariant today, and which: bugs that are known and not mended, of the product or of its model.
+/// Whoever mends one takes it from this list; no other may come.
+const OPEN: &[(u64, &str)] = &[
+    (97, "S10"),
+    (152, "S11"),
+    (156, "S4"),
+    (179, "S11"),
+    (189, "S4"),
+    (235, "S11"),
+    (269, "S4"),
+    (276, "S4"),
+    (368, "S4"),
+    (374, "S11"),
+];
+
+/// Calls `tell` with every number below `count`, on all cores, and gathers what it complains about.
+fn in_parallel(count: u64, tell: impl Fn(u64) -> Vec<String> + Sync) -> Vec<String> {
+    let next = AtomicU64::new(0);
+    let complaints = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        break;
+                    }
+                    let found = tell(number);
+                    complaints.lock().unwrap().extend(found);
+                }
+            });
+        }
+    });
+    complaints.into_inner().unwrap()
+}
+
+fn stored() -> Vec<(PathBuf, Story)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
         .collect();
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| {
+            let story = fs::read_to_string(&path).unwrap().parse().unwrap();
+            (path, story)
+        })
+        .collect()
+}
+
+#[test]
+fn no_invariant_breaks_in_five_hundred_days_of_ten_boxes_but_those_that_are_known() {
+    let failures = in_parallel(SEEDS, |seed| {
+        let violations = run(seed, DAY).violations;
+        let known = OPEN.iter().find(|(open, _)| *open == seed).map(|(_, name)| *name);
+        let broken = violations.first().map(|it| it.name);
+        if broken == known {
+            return Vec::new();
+        }
+        let replay = "cargo xtask sim --nodes 10 --hours 12 --from-seed";
+        let told = violations.iter().map(|it| format!("{}: {}", it.name, it.text));
+        let told: Vec<String> = told.collect();
+        vec![format!(
+            "seed {seed}: known {known:?}, found {told:?} ({replay} {seed} --trace)"
+        )]
+    });
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
-fn the_same_seed_tells_the_same_story() {
-    for seed in [3, 59] {
-        assert_eq!(run(seed, SMALL).hash, run(seed, SMALL).hash);
-    }
+fn what_once_failed_never_fails_again() {
+    let stories = stored();
+    assert!(!stories.is_empty());
+    let failures = in_parallel(stories.len() as u64, |number| {
+        let (path, story) = &stories[number as usize];
+        let (first, again) = (story.run(false), story.run(false));
+        let mut found: Vec<String> = first
+            .violations
+            .iter()
+            .map(|it| format!("{}: {} {}", path.display(), it.name, it.text))
+            .collect();
+        if first.hash != again.hash {
+            found.push(format!("{}: told twice, and differently", path.display()));
+        }
+        found
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story_and_another_one_does_not() {
+    let hash = |seed| run(seed, DAY).hash;
+    assert_eq!(hash(3), hash(3));
+    assert_ne!(hash(3), hash(4));
+}
+
+#[test]
+fn a_story_is_read_as_it_is_written() {
+    let story = Story {
+        why: "to be read again".into(),
+        seed: 7,
+        nodes: 10,
+        hours: 12,
+        plan: plan(7, DAY),
+    };
+    assert!(story.plan.len() > 100);
+    assert_eq!(story.to_string().parse(), Ok(story));
 }

@@ -40,7 +40,8 @@ pub(super) async fn keep_in_contact(mut device: Device, broker: SocketAddr, coun
             device.handle(Input::Link(Link::Down));
         }
         spread = spread.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        tokio::time::sleep(PAUSE.mul_f64((spread >> 40) as f64 / (1 << 24) as f64)).await;
+        let again = Instant::now() + PAUSE.mul_f64((spread >> 40) as f64 / (1 << 24) as f64);
+        tokio::time::sleep_until(again).await;
     }
 }
 

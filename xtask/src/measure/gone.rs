@@ -82,12 +82,15 @@ fn vanish(coordinator: &Coordinator, agent: &Agent, rounds: usize) -> anyhow::Re
         until("the allocation to run", || Ok(status(coordinator)? == "running"))?;
         // Not always at the same point between two pings.
         idle(KEEP_ALIVE.mul_f64(0.3 * round as f64));
+        // The other way round first: what the node still says would be a sign of life.
+        coordinator.machine.cut(&agent.machine)?;
         agent.machine.cut(&coordinator.machine)?;
         let cut = Instant::now();
         until("the allocation to be unknown", || {
             Ok(status(coordinator)? == "unknown")
         })?;
         times.push(cut.elapsed().as_secs_f64());
+        coordinator.machine.heal(&agent.machine)?;
         agent.machine.heal(&coordinator.machine)?;
     }
     Ok(times)

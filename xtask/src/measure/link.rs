@@ -12,7 +12,7 @@ use super::{KEEP_ALIVE_SECONDS, Options};
 /// Nodes that are cut off at the same time, each a sample.
 const NODES: usize = 5;
 
-/// Drops every packet from the coordinator to the nodes; registers a new version of their job meanwhile; lets packets
+/// Drops every packet between the coordinator and the nodes; registers a new version of their job meanwhile; lets packets
 /// through again, and waits until each node is ready and runs the new version.
 pub(super) fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     let cut = Duration::from_secs(if options.quick { 30 } else { 150 });
@@ -34,9 +34,10 @@ pub(super) fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     until("the job to run everywhere", || {
         Ok(agents.iter().all(|agent| has(&coordinator, agent, 0)))
     })?;
-    agents
-        .iter()
-        .try_for_each(|agent| agent.machine.cut(&coordinator.machine))?;
+    for agent in &agents {
+        agent.machine.cut(&coordinator.machine)?;
+        coordinator.machine.cut(&agent.machine)?;
+    }
     let start = Instant::now();
     submit(&coordinator, &everywhere("all", "new"))?;
     idle(cut.saturating_sub(start.elapsed()));
@@ -65,6 +66,7 @@ fn heal(coordinator: &Coordinator, agents: &[Agent]) -> anyhow::Result<Vec<f64>>
         let one = |agent| {
             scope.spawn(move || -> anyhow::Result<f64> {
                 let agent: &Agent = agent;
+                coordinator.machine.heal(&agent.machine)?;
                 agent.machine.heal(&coordinator.machine)?;
                 let healed = Instant::now();
                 until("the node to converge", || Ok(has(coordinator, agent, 1)))?;

@@ -1,6 +1,6 @@
 use holdfast_shared::model::ClientStatus;
 use holdfast_shared::time::Duration;
-use holdfast_shared::wire::FromAgent;
+use holdfast_shared::wire::{Assignments, FromAgent, ToAgent};
 use serde_json::json;
 
 use super::{TestBox, assigned, job};
@@ -27,6 +27,68 @@ fn an_assigned_allocation_is_stored_started_and_reported() {
         panic!("no report: {:?}", it.published)
     };
     assert_eq!(last.allocs[0].client, ClientStatus::Running);
+}
+
+#[test]
+fn an_order_of_a_newer_epoch_counts_however_little_that_coordinator_has_changed() {
+    let spec = job("service", json!([{ "Name": "t" }]), json!({}));
+    let mut it = TestBox::new();
+    it.assign(1, None, vec![assigned(true, 50)], &spec);
+    it.assign(2, None, vec![assigned(false, 40)], &spec);
+    assert_eq!(
+        it.client(),
+        ClientStatus::Running,
+        "an older decision of the same epoch is stale"
+    );
+    let set = Assignments {
+        epoch: 2,
+        generation: 1,
+        base: None,
+        allocs: vec![assigned(false, 30)],
+        stop: Vec::new(),
+        jobs: Vec::new(),
+    };
+    it.input(Input::Message(ToAgent::Assignments(set)));
+    assert_eq!(it.client(), ClientStatus::Complete);
+}
+
+#[test]
+fn an_allocation_that_is_updated_in_place_is_declared_healthy_once_more() {
+    let update = json!({ "Update": { "MinHealthyTime": 1_000_000_000_i64, "HealthCheck": "task_states" } });
+    let mut spec = job("service", json!([{ "Name": "t" }]), update);
+    let mut it = TestBox::new();
+    it.link_up();
+    let verdicts = |it: &TestBox| {
+        let reports = it.published.iter().filter_map(|message| match message {
+            FromAgent::Report(report) => report.allocs.last(),
+            _ => None,
+        });
+        reports.map(|alloc| alloc.healthy).collect::<Vec<_>>()
+    };
+    it.assign(1, None, vec![assigned(true, 1)], &spec);
+    it.pass(Duration::from_secs(2));
+    assert_eq!(verdicts(&it).last(), Some(&Some(true)));
+    it.acknowledge();
+
+    spec.version = Some(1);
+    let mut newer = assigned(true, 2);
+    newer.job_version = 1;
+    it.assign(2, None, vec![newer.clone()], &spec);
+    let verdict = it.agent.allocs().next().unwrap().healthy;
+    assert_eq!(verdict, None, "the old one is not about the new version");
+    let said = it.published.len();
+    it.pass(Duration::from_secs(2));
+    assert!(it.published.len() > said && verdicts(&it).last() == Some(&Some(true)));
+    assert_eq!(it.log, ["start t"]);
+
+    // A coordinator that has lost the verdict is told once more.
+    it.acknowledge();
+    let said = it.published.len();
+    it.assign(3, None, vec![newer], &spec);
+    assert_eq!(
+        (it.published.len(), verdicts(&it).last()),
+        (said + 1, Some(&Some(true)))
+    );
 }
 
 #[test]

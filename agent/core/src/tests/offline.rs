@@ -255,3 +255,53 @@ fn a_coordinator_that_lost_its_state_learns_who_is_there() {
         ]
     ));
 }
+
+#[test]
+fn an_orphan_is_left_alone_until_the_coordinator_says_that_it_is_to_end() {
+    let mut it = TestBox::new();
+    it.link_up();
+    it.published.clear();
+    it.log.clear();
+    it.input(Input::Orphan(AllocId(7)));
+    let reported = it.published.iter().any(|message| {
+        matches!(message, FromAgent::Report(report) if report.full && report.allocs.iter().any(|it| it.id == AllocId(7)))
+    });
+    assert!(reported, "{:?}", it.published);
+    let mut set = Assignments {
+        epoch: 1,
+        generation: 1,
+        base: None,
+        allocs: vec![],
+        stop: vec![],
+        jobs: vec![],
+    };
+    it.input(Input::Message(ToAgent::Assignments(set.clone())));
+    assert_eq!(
+        it.log,
+        Vec::<String>::new(),
+        "its absence from a whole set is no order"
+    );
+    (set.generation, set.stop) = (2, vec![AllocId(7)]);
+    it.input(Input::Message(ToAgent::Assignments(set)));
+    assert_eq!(it.log, ["destroy"]);
+}
+
+#[test]
+fn what_is_updated_in_place_while_out_of_contact_and_then_stopped_ends() {
+    let mut it = running_box();
+    let unheard = Assigned {
+        job_version: 7,
+        ..assigned(false, 9)
+    };
+    let set = Assignments {
+        epoch: 1,
+        generation: 6,
+        base: None,
+        allocs: vec![unheard],
+        stop: vec![],
+        jobs: vec![],
+    };
+    it.input(Input::Message(ToAgent::Assignments(set)));
+    it.pass(Duration::from_secs(10));
+    assert_eq!(it.client(), ClientStatus::Complete);
+}

@@ -162,9 +162,30 @@ pub(crate) struct Received {
     pub(crate) dup: bool,
 }
 
+impl Received {
+    fn new(header: u8, body: &[u8]) -> Self {
+        assert_eq!(header & 0xf0, 0x30, "not a PUBLISH: {header:x} {body:?}");
+        let (topic, rest) = body[2..].split_at(usize::from(u16::from_be_bytes([body[0], body[1]])));
+        let (packet_id, payload) = match header >> 1 & 3 {
+            0 => (0, rest),
+            1 => (u16::from_be_bytes([rest[0], rest[1]]), &rest[2..]),
+            qos => panic!("QoS {qos}"),
+        };
+        Self {
+            topic: String::from_utf8(topic.to_vec()).unwrap(),
+            payload: payload.to_vec(),
+            packet_id,
+            retain: header & 1 == 1,
+            dup: header & 8 == 8,
+        }
+    }
+}
+
 impl Client {
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        Self::over(soon(TcpStream::connect(address)).await.unwrap())
+        let stream = soon(TcpStream::connect(address)).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self::over(stream)
     }
 
     pub(crate) fn over(stream: impl Stream + 'static) -> Self {
@@ -187,6 +208,12 @@ impl Client {
         soon(self.stream.flush()).await.unwrap();
     }
 
+    /// Sends as much as the broker takes before it closes.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) {
+        // It may have closed already.
+        let _ = soon(self.stream.write_all(bytes)).await;
+    }
+
     /// The next packet, or `None` when the broker closes.
     pub(crate) async fn receive(&mut self) -> Option<(u8, Vec<u8>)> {
         soon(self.read_packet()).await
@@ -200,6 +227,13 @@ impl Client {
     /// Takes so many bytes off the stream.
     pub(crate) async fn take(&mut self, count: usize) -> usize {
         soon(self.stream.read_exact(&mut vec![0; count])).await.unwrap()
+    }
+
+    /// Takes up to so many bytes off the stream, if there are any.
+    pub(crate) async fn try_take(&mut self, count: usize) {
+        let moment = Duration::from_millis(1);
+        // Nothing may have arrived, or the broker may have closed.
+        let _ = timeout(moment, self.stream.read(&mut vec![0; count])).await;
     }
 
     async fn read_packet(&mut self) -> Option<(u8, Vec<u8>)> {
@@ -236,27 +270,29 @@ impl Client {
     /// The next PUBLISH, which is acknowledged.
     pub(crate) async fn message(&mut self) -> Received {
         let received = self.unacknowledged_message().await;
-        if received.packet_id > 0 {
-            self.send(&packet(0x40, &received.packet_id.to_be_bytes())).await;
-        }
+        self.acknowledge(&received).await;
         received
     }
 
     pub(crate) async fn unacknowledged_message(&mut self) -> Received {
         let (header, body) = self.receive().await.expect("closed instead of a message");
-        assert_eq!(header & 0xf0, 0x30, "not a PUBLISH: {header:x} {body:?}");
-        let (topic, rest) = body[2..].split_at(usize::from(u16::from_be_bytes([body[0], body[1]])));
-        let (packet_id, payload) = match header >> 1 & 3 {
-            0 => (0, rest),
-            1 => (u16::from_be_bytes([rest[0], rest[1]]), &rest[2..]),
-            qos => panic!("QoS {qos}"),
-        };
-        Received {
-            topic: String::from_utf8(topic.to_vec()).unwrap(),
-            payload: payload.to_vec(),
-            packet_id,
-            retain: header & 1 == 1,
-            dup: header & 8 == 8,
+        Received::new(header, &body)
+    }
+
+    /// The next PUBLISH, which is acknowledged, or `None` for the answer to a ping.
+    pub(crate) async fn message_or_pong(&mut self) -> Option<Received> {
+        let (header, body) = self.receive().await.expect("closed instead of a message");
+        if header == 0xd0 {
+            return None;
+        }
+        let received = Received::new(header, &body);
+        self.acknowledge(&received).await;
+        Some(received)
+    }
+
+    async fn acknowledge(&mut self, received: &Received) {
+        if received.packet_id > 0 {
+            self.send(&packet(0x40, &received.packet_id.to_be_bytes())).await;
         }
     }
 

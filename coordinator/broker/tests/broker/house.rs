@@ -76,6 +76,26 @@ pub(crate) enum Event {
     Out(String, Ending),
 }
 
+impl Event {
+    /// `None` for what is only a sign of life.
+    fn of(inbound: Inbound) -> Option<Self> {
+        Some(match inbound {
+            Inbound::Connected { client_id, .. } => Self::In(client_id.to_string()),
+            Inbound::Message {
+                client_id,
+                topic,
+                payload,
+            } => Self::Says(
+                client_id.to_string(),
+                topic.to_string(),
+                String::from_utf8(payload.to_vec()).unwrap(),
+            ),
+            Inbound::Alive { .. } => return None,
+            Inbound::Disconnected { client_id, reason } => Self::Out(client_id.to_string(), reason),
+        })
+    }
+}
+
 pub(crate) fn arrives(client: &str) -> Event {
     Event::In(client.into())
 }
@@ -92,21 +112,16 @@ impl House {
     /// The next event that is more than a sign of life.
     pub(crate) async fn event(&mut self) -> Event {
         loop {
-            return match soon(self.inbox.recv()).await.expect("the broker is gone") {
-                Inbound::Alive { .. } => continue,
-                Inbound::Connected { client_id, .. } => Event::In(client_id.to_string()),
-                Inbound::Message {
-                    client_id,
-                    topic,
-                    payload,
-                } => Event::Says(
-                    client_id.to_string(),
-                    topic.to_string(),
-                    String::from_utf8(payload.to_vec()).unwrap(),
-                ),
-                Inbound::Disconnected { client_id, reason } => Event::Out(client_id.to_string(), reason),
-            };
+            let inbound = soon(self.inbox.recv()).await.expect("the broker is gone");
+            if let Some(event) = Event::of(inbound) {
+                return event;
+            }
         }
+    }
+
+    /// The next event if there is one now.
+    pub(crate) fn try_event(&mut self) -> Option<Event> {
+        std::iter::from_fn(|| self.inbox.try_recv()).find_map(Event::of)
     }
 
     pub(crate) async fn expect(&mut self, events: impl IntoIterator<Item = Event>) {

@@ -1,6 +1,6 @@
 //! The broker as its clients and its owner see it: real TCP and TLS, raw packets and rumqttc.
 //!
-//! Rows B1 to B13 are those of the list of reproduced rumqttd failures that this broker must not have.
+//! Rows B1 to B13 are those of the table in `stock_failures`: what rumqttd does and this broker must not.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,10 +8,15 @@
 )]
 
 mod client;
+mod conformance;
 mod front_door;
 mod house;
+mod malformed;
 mod messages;
+mod patience;
 mod presence;
 mod router;
 mod sessions;
+mod site;
+mod stock_failures;
 mod wills;

@@ -1,4 +1,4 @@
-//! Nodes: credentials, and declaring this state to be the truth.
+//! Nodes: credentials.
 
 use holdfast_shared::id::NodeId;
 
@@ -13,15 +13,6 @@ pub(super) fn enroll(ledger: &mut Ledger, node: NodeId, secret_hash: [u8; 32]) -
         Some(_) => {}
         None => ledger.record(Delta::Credential(node, secret_hash)),
     }
-    Ok(Response {
-        index: ledger.state.index,
-        ..Response::default()
-    })
-}
-
-/// Declares this state to be the truth, although nodes hold something newer: it may have been restored from a backup.
-pub(super) fn adopt_state(ledger: &mut Ledger) -> Result<Response, Refusal> {
-    ledger.raise_epoch(ledger.state.epoch + 1);
     Ok(Response {
         index: ledger.state.index,
         ..Response::default()

@@ -59,6 +59,7 @@ fn resolve(input: &Value, expect: &Value) -> Result<(), String> {
         last_heard: Timestamp::ZERO,
         session: 0,
         generation: 0,
+        sent_generation: 0,
         events: Vec::new(),
         create_index: 0,
         modify_index: 0,

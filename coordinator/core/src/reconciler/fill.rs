@@ -84,7 +84,7 @@ impl<'a> GroupTurn<'a> {
         let promoted = self.rollout.group.is_some_and(|group| group.promoted);
         let live: Vec<&Holding<'_>> = holdings
             .iter()
-            .filter(|it| it.canary && !it.known.is_empty())
+            .filter(|it| it.canary && (!it.known.is_empty() || it.renew.is_some()))
             .collect();
         let missing = wanted.saturating_sub(live.len());
         if destructive.is_empty() || promoted || missing == 0 {
@@ -136,11 +136,19 @@ impl<'a> GroupTurn<'a> {
         let count = self.group.count();
         let regular = || holdings.iter().filter(|it| !it.canary);
         let mut known = regular().filter(|it| it.is_known()).count();
+        // A canary that was replaced while it was out of contact, and is back, is one more than wanted.
+        let mut canaries = holdings.iter().filter(|it| it.canary && it.is_known()).count();
+        let canaries_wanted = self.rollout.group.map_or(0, |group| group.desired_canaries) as usize;
         let mut missing = count.saturating_sub(regular().filter(|it| it.is_filled()).count());
         for holding in holdings {
             if let Some((alloc, delay)) = holding.renew {
-                if known < count || holding.canary {
-                    known += usize::from(!holding.canary);
+                let (there, wanted) = if holding.canary {
+                    (&mut canaries, canaries_wanted)
+                } else {
+                    (&mut known, count)
+                };
+                if *there < wanted {
+                    *there += 1;
                     self.place_anew(alloc, delay);
                 }
             } else if let Some(lost) = holding.lost

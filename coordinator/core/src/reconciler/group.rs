@@ -177,7 +177,7 @@ impl<'a> GroupTurn<'a> {
             &self.policy,
             self.input.now,
         );
-        if alloc.canary && !self.rollout.wants_canary(alloc) && !alloc.is_terminal() {
+        if alloc.canary && !self.rollout.wants_canary(alloc) && !alloc.is_server_terminal() {
             let lost = matches!(bucket, Bucket::Lost | Bucket::Expiring);
             let (client, why) = if lost {
                 (Some(ClientStatus::Lost), reason::LOST)

@@ -162,9 +162,11 @@ impl<'a> Scheduler<'a> {
         // Every placement goes on where the last one stopped looking, so that a large fleet fills up evenly.
         let (passed, ahead) = reach.nodes.split_at(self.cursor.min(reach.nodes.len()));
         let mut looked_at = 0;
-        let candidates = ahead.iter().chain(passed).inspect(|_| looked_at += 1);
+        let anywhere = wanted.only.is_none();
+        let candidates = ahead.iter().chain(passed).take_while(|_| anywhere);
+        let candidates = candidates.inspect(|_| looked_at += 1).copied();
         let candidates = candidates
-            .filter(|node| wanted.only.is_none_or(|only| only == node.id))
+            .chain(self.only(wanted))
             .filter_map(|node| self.candidate(node, wanted, &criteria, &mut report));
         let taken = rank::visit(candidates, (limit, rank::SKIPPED_MAX), |candidate| candidate.norm);
         let best = rank::best(&taken, |candidate| candidate.norm);
@@ -182,6 +184,15 @@ impl<'a> Scheduler<'a> {
             self.cursor = (self.cursor + looked_at) % reach.nodes.len().max(1);
         }
         Ok(placement)
+    }
+
+    /// The only node that may be considered, if the job may use it: a search among all would cost the square of the fleet.
+    fn only(&self, wanted: &Wanted<'_>) -> Option<&'a Arc<Node>> {
+        let node = self.state.nodes.get(&wanted.only?)?;
+        let usable = node.is_schedulable()
+            && feasible::is_in_pool(wanted.job, node)
+            && feasible::is_in_reach(wanted.job, node);
+        usable.then_some(node)
     }
 
     /// Finds the nodes that the job may use at all, once for each of its versions.

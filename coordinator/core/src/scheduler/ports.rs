@@ -124,6 +124,7 @@ mod tests {
             last_heard: Timestamp::ZERO,
             session: 1,
             generation: 0,
+            sent_generation: 0,
             events: Vec::new(),
             create_index: 1,
             modify_index: 1,

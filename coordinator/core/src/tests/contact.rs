@@ -1,14 +1,19 @@
 //! Nodes that go out of contact and come back, coordinators that restart, and states that are too old.
 
+use std::collections::BTreeSet;
+
 use holdfast_shared::id::{AllocId, NodeId};
 use holdfast_shared::model::{ClientStatus, DesiredStatus, NodeStatus};
 use holdfast_shared::time::Duration;
-use holdfast_shared::wire::{KEEP_ALIVES_PER_HEARTBEAT, Presence};
+use holdfast_shared::wire::{
+    AllocReport, FromAgent, Held, Interest, KEEP_ALIVES_PER_HEARTBEAT, Presence, Register, Report, ToAgent,
+};
 use serde_json::{Value, json};
 
 use super::fleet::{Fleet, KEEP_ALIVE, job};
 use super::life::web;
-use crate::{Command, DeploymentAction, Input};
+use crate::heartbeat::TWIN;
+use crate::{Command, DeploymentAction, Effect, Input};
 
 const LOST_AFTER: i64 = 3_600_000_000_000;
 
@@ -323,6 +328,147 @@ fn a_state_from_a_backup_stops_nothing_until_an_operator_adopts_it() {
 }
 
 #[test]
+fn an_older_state_has_no_say_however_much_it_decides() {
+    for (heard_first, starts) in [(true, 1), (false, 1), (true, 2)] {
+        let mut fleet = settled(web(1));
+        let node = fleet.alloc("web", |_| true).node;
+        let here = |id: &str| {
+            let mut here = web(1);
+            here["ID"] = json!(id);
+            here["Constraints"] =
+                json!([{ "LTarget": "${node.unique.id}", "RTarget": node.to_string(), "Operand": "=" }]);
+            job(here)
+        };
+        let backup = fleet.core.state().clone();
+        fleet.run(&here("newer"));
+        let held = fleet.agents[&node].held;
+        fleet.restart(backup);
+        if heard_first {
+            fleet.connect(node);
+        }
+        // Its own decisions count generations up, beyond what the node holds.
+        for number in 0..5 {
+            fleet.run(&here(&format!("more-{number}")));
+            if number == 2 && starts == 2 {
+                let state = fleet.core.state().clone();
+                fleet.restart(state);
+            }
+        }
+        assert!(fleet.core.state().nodes[&node].generation > held.generation);
+        fleet.connect(node);
+        fleet.advance(Duration::from_secs(60));
+        let agent = &fleet.agents[&node];
+        assert_eq!(
+            (agent.held, agent.allocs.len()),
+            (held, 2),
+            "{heard_first} {starts}"
+        );
+        // An epoch that nobody holds yet, however many were lost; and what is not known ends without a new session.
+        fleet.agents.get_mut(&node).unwrap().held.epoch = 7;
+        fleet.advance(Duration::from_secs(20));
+        fleet.command(Command::AdoptState).unwrap();
+        let agent = &fleet.agents[&node];
+        let jobs: BTreeSet<&str> = agent
+            .allocs
+            .values()
+            .map(|(alloc, _)| alloc.job.as_str())
+            .collect();
+        assert_eq!(
+            (agent.held.epoch, jobs.len(), jobs.contains("newer")),
+            (8, 6, false),
+            "{heard_first} {starts}"
+        );
+    }
+}
+
+#[test]
+fn nobody_is_missed_while_nobody_can_be_heard_and_everybody_has_a_full_window_afterwards() {
+    let mut fleet = settled(web(3));
+    let nodes = [1, 2, 3].map(NodeId);
+    let statuses = |fleet: &Fleet, wanted: NodeStatus| {
+        nodes
+            .iter()
+            .filter(|node| fleet.core.state().nodes[*node].status == wanted)
+            .count()
+    };
+    // A broker that hangs, and says afterwards that every session has ended.
+    fleet.input(Input::Hearing(false));
+    nodes
+        .iter()
+        .for_each(|node| fleet.agents.get_mut(node).unwrap().online = false);
+    fleet.advance(Duration::from_secs(3600));
+    fleet.input(Input::Hearing(true));
+    nodes.iter().for_each(|node| fleet.disconnect(*node));
+    fleet.advance(Duration::from_secs(19));
+    assert_eq!(statuses(&fleet, NodeStatus::Ready), 3);
+    nodes[1..].iter().for_each(|node| fleet.connect(*node));
+    // Who is not back by then is gone; who is back is excused no longer.
+    fleet.advance(Duration::from_secs(2));
+    assert_eq!(
+        (
+            statuses(&fleet, NodeStatus::Ready),
+            statuses(&fleet, NodeStatus::Down)
+        ),
+        (2, 1)
+    );
+    fleet.disconnect(nodes[1]);
+    assert_eq!(statuses(&fleet, NodeStatus::Down), 2);
+
+    fleet.connect(nodes[0]);
+    fleet.connect(nodes[1]);
+    fleet.advance(Duration::from_secs(60));
+    // The coordinator was stopped and goes on: what it missed comes first.
+    fleet.now = fleet.now + Duration::from_secs(600);
+    fleet.input(Input::Lapse);
+    fleet.settle();
+    fleet.advance(Duration::from_secs(60));
+    assert_eq!(statuses(&fleet, NodeStatus::Ready), 3);
+}
+
+#[test]
+fn a_node_that_stays_connected_over_a_restart_of_the_coordinator_is_asked_before_it_is_told() {
+    let mut fleet = settled(web(1));
+    let state = fleet.core.state().clone();
+    // Through a broker of its own nothing tells the node that the coordinator has restarted.
+    fleet.restart(state);
+    let mut more = web(1);
+    more["ID"] = json!("more");
+    fleet.run(&job(more));
+    assert_eq!(
+        fleet.alloc("more", |_| true).client,
+        ClientStatus::Running,
+        "without waiting for a heartbeat"
+    );
+}
+
+#[test]
+fn a_clock_that_was_wrong_by_years_makes_nobody_lost() {
+    for wrong in [10 * 365 * 86_400, 40 * 365 * 86_400] {
+        let mut fleet = settled(edge("Disconnect", json!({ "LostAfter": LOST_AFTER })));
+        let node = fleet.alloc("edge", |_| true).node;
+        fleet.disconnect(node);
+        fleet.advance(Duration::from_secs(60));
+        let before = fleet.allocs("edge");
+        assert!(before[0].contains("run/unknown"), "{before:?}");
+        let state = fleet.core.state().clone();
+        fleet.now = fleet.now + Duration::from_secs(wrong);
+        fleet.restart(state);
+        for other in [1, 2, 3].map(NodeId).into_iter().filter(|it| *it != node) {
+            fleet.connect(other);
+        }
+        fleet.advance(Duration::from_secs(3000));
+        assert_eq!(fleet.allocs("edge"), before);
+        // The rest of its time counts.
+        fleet.advance(Duration::from_secs(700));
+        assert!(
+            fleet.allocs("edge")[0].contains("lost"),
+            "{:?}",
+            fleet.allocs("edge")
+        );
+    }
+}
+
+#[test]
 fn allocations_that_nobody_knows_are_told_to_end_by_name() {
     let mut fleet = settled(web(1));
     let node = fleet.alloc("web", |_| true).node;
@@ -335,6 +481,55 @@ fn allocations_that_nobody_knows_are_told_to_end_by_name() {
     let agent = &fleet.agents[&node];
     assert_eq!(agent.allocs.keys().collect::<Vec<_>>(), [&known]);
     assert_eq!(agent.told.last().unwrap().stop, [AllocId(99)]);
+}
+
+#[test]
+fn what_a_node_invents_costs_a_bounded_amount() {
+    let mut fleet = settled(web(1));
+    let node = fleet.alloc("web", |_| true).node;
+    let agent = &fleet.agents[&node];
+    let (session, held) = (agent.session, agent.held);
+    let invented = |round: u128| (0..2000).map(move |number| AllocId(1 << 100 | round << 32 | number));
+    let mut most = 0;
+    for round in 0..10 {
+        let allocs = invented(round).map(|id| AllocReport {
+            id,
+            client: ClientStatus::Running,
+            description: String::new(),
+            healthy: None,
+            address: String::new(),
+            tasks: Vec::new(),
+        });
+        let report = Report {
+            session,
+            seq: 1000,
+            full: false,
+            held,
+            allocs: allocs.collect(),
+        };
+        for effect in fleet
+            .core
+            .handle(fleet.now, Input::Agent(node, FromAgent::Report(report)))
+        {
+            if let Effect::Publish(_, ToAgent::Assignments(set)) = effect {
+                most = most.max(set.stop.len());
+            }
+        }
+    }
+    assert!((1..=1024).contains(&most), "{most} of 20,000 are told to end");
+    let interest = Interest {
+        session,
+        services: (0..20_000)
+            .map(|it| ("default".into(), format!("s{it}")))
+            .collect(),
+        namespaces: (0..20_000).map(|it| format!("n{it}")).collect(),
+    };
+    let effects = fleet
+        .core
+        .handle(fleet.now, Input::Agent(node, FromAgent::Interest(interest)));
+    assert!(effects.iter().any(|effect| {
+        matches!(effect, Effect::Publish(_, ToAgent::Catalog(catalog)) if catalog.services.len() == 1024)
+    }));
 }
 
 #[test]
@@ -440,4 +635,34 @@ fn with_stop_on_client_after_nothing_is_placed_before_the_node_has_stopped_it() 
     );
     fleet.advance(Duration::from_secs(4));
     assert_eq!(fleet.allocs("edge").len(), 2);
+}
+
+#[test]
+fn an_agent_with_an_older_session_is_told_of_the_newer_one_and_people_see_it_once() {
+    let mut fleet = settled(edge("Disconnect", json!({ "LostAfter": LOST_AFTER })));
+    let id = NodeId(1);
+    let before = fleet.core.state().nodes[&id].clone();
+    for _ in 0..3 {
+        let twin = FromAgent::Register(Register {
+            session: before.session - 1,
+            held: Held::default(),
+            fingerprint: b"{}".to_vec(),
+        });
+        let effects = fleet.core.handle(fleet.now, Input::Agent(id, twin));
+        let answer = Effect::Publish(
+            id,
+            ToAgent::Ack {
+                session: before.session,
+                seq: 0,
+            },
+        );
+        assert!(effects.contains(&answer), "{effects:?}");
+    }
+    let after = &fleet.core.state().nodes[&id];
+    assert_eq!(
+        (after.status, after.session, &after.fingerprint),
+        (NodeStatus::Ready, before.session, &before.fingerprint)
+    );
+    let said = after.events.iter().filter(|event| event.message == TWIN);
+    assert_eq!(said.count(), 1);
 }

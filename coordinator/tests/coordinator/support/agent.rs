@@ -150,6 +150,24 @@ impl Agent {
         self.say_bytes(wire::encode(message)).await;
     }
 
+    /// Publishes what it says of its presence.
+    pub(crate) async fn is_present(&self, presence: &Presence) {
+        let topic = Topic::Presence(self.node).to_string();
+        let payload = wire::encode(presence);
+        self.client
+            .publish(topic, QoS::AtLeastOnce, false, payload)
+            .await
+            .unwrap();
+    }
+
+    pub(crate) const fn session(&self) -> u64 {
+        self.session
+    }
+
+    pub(crate) const fn held(&self) -> Held {
+        self.held
+    }
+
     /// Publishes whatever.
     pub(crate) async fn say_bytes(&self, payload: Vec<u8>) {
         let topic = Topic::Report(self.node).to_string();

@@ -2,6 +2,10 @@
 
 pub(crate) mod agent;
 pub(crate) mod http;
+pub(crate) mod log;
+#[path = "../../../broker/tests/broker/client.rs"]
+#[expect(dead_code, reason = "shared with the broker's tests, which need more of it")]
+pub(crate) mod raw;
 pub(crate) mod shape;
 
 use std::net::SocketAddr;

@@ -1,0 +1,116 @@
+//! The jobs of a story. Each number is another way of living with disconnects; the size chooses the version.
+
+use holdfast_shared::id::JobKey;
+use holdfast_shared::model::Job;
+use holdfast_shared::time::Duration;
+use serde_json::{Value, json};
+
+/// The variable that makes the containers of a version end soon, and badly.
+pub(crate) const BAD: &str = "BAD";
+
+/// The service that the first job offers and the fourth one's template asks for.
+pub(crate) const SERVICE: &str = "web";
+
+/// The key of a job.
+pub(crate) fn key(number: usize) -> JobKey {
+    JobKey::new("default", format!("job-{number}"))
+}
+
+/// A version without fault, with the same count.
+pub(crate) const fn well(size: u64) -> u64 {
+    size | 0b1_1100
+}
+
+/// A version of a job: count in the lowest two bits, then three that make it a bad one when all are 0, then one for the
+/// priority, which changes in place, and the rest for what needs new containers.
+pub(crate) fn job(number: usize, size: u64) -> Job {
+    let (count, bad) = (1 + (size & 3), size >> 2 & 7 == 0);
+    let priority = if size >> 5 & 1 == 0 { 50 } else { 60 };
+    let mut env = json!({ "VERSION": (size >> 6).to_string() });
+    if bad {
+        env[BAD] = json!("yes");
+    }
+    let mut task = json!({
+        "Name": "t",
+        "Driver": "podman",
+        "Config": { "image": "busybox" },
+        "Env": env,
+        "KillTimeout": Duration::from_secs(5).0,
+        "Resources": { "CPU": 100, "MemoryMB": 64 },
+    });
+    if number == 3 {
+        task["Templates"] = json!([{ "EmbeddedTmpl": "{{ range service \"web\" }}{{ .Address }}{{ end }}",
+            "DestPath": "local/web", "ChangeMode": "noop" }]);
+    }
+    let reserved = if number == 0 {
+        json!([{ "Label": "http", "Value": 8080 }])
+    } else {
+        json!(null)
+    };
+    let services = if number == 0 {
+        json!([{ "Name": SERVICE, "PortLabel": "dyn", "Provider": "nomad" }])
+    } else {
+        json!(null)
+    };
+    let mut group = json!({
+        "Name": "g",
+        "Count": count,
+        "Networks": [{ "ReservedPorts": reserved, "DynamicPorts": [{ "Label": "dyn" }] }],
+        "Services": services,
+        "RestartPolicy": { "Attempts": 2, "Interval": minutes(5), "Delay": 2_000_000_000_i64,
+            "Mode": if number == 0 { "delay" } else { "fail" } },
+        "ReschedulePolicy": { "Delay": 5_000_000_000_i64, "DelayFunction": "exponential", "MaxDelay": minutes(5),
+            "Unlimited": true },
+        "Update": update(number),
+        "Tasks": [task],
+    });
+    if let (Some(group), Some(more)) = (group.as_object_mut(), disconnect(number).as_object()) {
+        group.extend(more.clone());
+    }
+    let job = json!({ "ID": format!("job-{number}"), "Type": "service", "Priority": priority,
+        "Datacenters": ["dc1"], "TaskGroups": [group] });
+    let mut job: Job = serde_json::from_value(job).expect("the operator writes valid jobs");
+    job.canonicalize();
+    job
+}
+
+const fn minutes(number: i64) -> i64 {
+    Duration::from_secs(60 * number).0
+}
+
+fn disconnect(number: usize) -> Value {
+    match number {
+        0 => json!({ "MaxClientDisconnect": minutes(60) }),
+        1 => json!({ "Disconnect": { "LostAfter": minutes(30) } }),
+        2 => json!({}),
+        3 => json!({ "Disconnect": { "LostAfter": minutes(60), "Reconcile": "keep_original" } }),
+        4 => json!({ "Disconnect": { "LostAfter": minutes(20), "StopOnClientAfter": minutes(5) } }),
+        _ => json!({ "Disconnect": { "LostAfter": minutes(60), "Reconcile": "longest_running" } }),
+    }
+}
+
+fn update(number: usize) -> Value {
+    let parallel = match number {
+        0 => 0,
+        2 => 2,
+        _ => 1,
+    };
+    let mut update = json!({
+        "MinHealthyTime": 5_000_000_000_i64,
+        "HealthyDeadline": minutes(2),
+        "ProgressDeadline": minutes(10),
+        "HealthCheck": "task_states",
+        "MaxParallel": parallel,
+    });
+    match number {
+        2 => update["AutoRevert"] = json!(true),
+        3 => update["Canary"] = json!(1),
+        5 => {
+            update["Canary"] = json!(1);
+            update["AutoPromote"] = json!(true);
+            update["AutoRevert"] = json!(true);
+        }
+        _ => {}
+    }
+    update
+}
