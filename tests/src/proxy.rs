@@ -2,7 +2,7 @@
 //!
 //! The model is what loss and delay of packets do to a TCP connection, for that is all that either end can see of them.
 //! What is read is cut into segments. Each takes the delay; a lost one is sent again after a time-out of two delays
-//! that doubles, and what comes behind it has to wait; one that is lost [`TRIES`] times in a row resets the connection.
+//! that doubles, and what comes behind it has to wait; one that is lost `TRIES` times in a row resets the connection.
 //! Connecting costs a round trip, with a second's time-out for lost packets, as in the kernel.
 
 use std::fs::File;

@@ -31,6 +31,7 @@ const OPEN: &[(u64, &str)] = &[
     (276, "S4"),
     (368, "S4"),
     (374, "S11"),
+    (377, "S11"),
 ];
 
 /// Calls `tell` with every number below `count`, on all cores, and gathers what it complains about.
