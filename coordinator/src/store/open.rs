@@ -1,8 +1,8 @@
 //! Opening a sled database that may have been damaged by a power cut.
 //!
-//! sled refuses a database whose snapshot is damaged, although the log behind it is whole: the snapshot is only a
-//! shortcut. So snapshots are put aside before the database is given up; and a database that is given up is put aside as
-//! well, never deleted.
+//! sled refuses a database whose snapshot is damaged, although the log behind it holds nearly everything: only parts that
+//! were used again need the snapshot. So snapshots are put aside before the database is given up; and a database that is
+//! given up is put aside as well, never deleted.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +22,7 @@ const CACHE_BYTES: u64 = 2 * 1024 * 1024;
 pub enum Condition {
     /// Nothing was wrong with it.
     Sound,
-    /// Damaged snapshots were put aside; nothing is lost.
+    /// Damaged snapshots were put aside. What a reused part of the log held may be missing: nodes that hold more are fenced.
     Repaired,
     /// It was beyond repair and put aside; this one is empty.
     Replaced,
