@@ -121,6 +121,8 @@ mod tests {
             status_description: String::new(),
             status_since: Timestamp::ZERO,
             eligibility: Eligibility::Eligible,
+            drain: None,
+            last_drain: None,
             last_heard: Timestamp::ZERO,
             session: 1,
             generation: 0,
