@@ -3,6 +3,8 @@
 //!
 //! What is placed and stopped on its behalf is the reconciler's decision; here its progress is counted, and it is ended.
 
+mod absent;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use crate::effect::Refusal;
 use crate::ledger::Ledger;
 use crate::reconciler::reschedule::{failed_at, is_eligible};
 use crate::state::State;
+use absent::{excuse, is_absent, replace_absent, undecided};
 
 /// Texts that people see, verbatim.
 pub(crate) mod text {
@@ -134,7 +137,7 @@ fn next_deadline(group: &DeploymentGroup) -> Option<Timestamp> {
 /// Whether the group needs no more progress for now.
 fn is_fine(group: &DeploymentGroup) -> bool {
     let tried = group.desired_canaries > 0 && !group.promoted && group.healthy >= group.desired_canaries;
-    tried || group.healthy >= group.desired_total
+    tried || group.healthy + group.excused >= group.desired_total
 }
 
 /// The deployment's deadline has come.
@@ -145,13 +148,22 @@ pub(crate) fn on_deadline(ledger: &mut Ledger, id: DeploymentId) {
     if deployment.status != DeploymentStatus::Running {
         return;
     }
-    let late: Vec<&DeploymentGroup> = deployment
+    let late = deployment
         .groups
-        .values()
-        .filter(|group| next_deadline(group).is_some_and(|at| at <= ledger.now))
-        .collect();
-    if !late.is_empty() {
-        let revert = late.iter().any(|group| group.auto_revert);
+        .iter()
+        .filter(|(_, group)| next_deadline(group).is_some_and(|at| at <= ledger.now));
+    let (mut failed, mut absent) = (Vec::new(), Vec::new());
+    for (name, group) in late {
+        let undecided: Vec<Arc<Allocation>> = undecided(&ledger.state, &deployment, name).cloned().collect();
+        if undecided.is_empty() || !undecided.iter().all(|alloc| is_absent(alloc)) {
+            failed.push(group);
+        }
+        absent.extend(undecided);
+    }
+    if failed.is_empty() {
+        excuse(ledger, &deployment, absent);
+    } else {
+        let revert = failed.iter().any(|group| group.auto_revert);
         fail(ledger, &deployment, text::DEADLINE, revert);
     }
 }
@@ -182,6 +194,15 @@ pub(crate) fn advance(ledger: &mut Ledger, id: DeploymentId) {
         fail(ledger, &counted, text::UNHEALTHY, revert);
         return;
     }
+    // Where no time is given, none is lost.
+    let impatient = |alloc: &&Arc<Allocation>| {
+        let group = counted.groups.get(&alloc.group);
+        group.is_some_and(|group| group.progress_deadline <= Duration::ZERO)
+    };
+    let absent = allocs
+        .iter()
+        .filter(|alloc| is_absent(alloc) && alloc.health.is_none() && !alloc.is_terminal());
+    excuse(ledger, &counted, absent.filter(impatient).cloned().collect());
     let released = release_unhealthy(ledger, &allocs);
     let promoted = auto_promote(ledger, &counted);
     if progressed || released || promoted {
@@ -451,14 +472,7 @@ fn end(ledger: &mut Ledger, id: DeploymentId, status: DeploymentStatus, descript
         .filter(|alloc| alloc.client == ClientStatus::Unknown && alloc.next.is_none())
         .map(|alloc| (**alloc).clone())
         .collect();
-    if waiting.is_empty() {
-        return;
-    }
-    let eval = ledger.evaluate(&deployment.job, Trigger::AllocReschedule);
-    for mut alloc in waiting {
-        alloc.followup_eval = Some(eval);
-        ledger.put_alloc(alloc);
-    }
+    replace_absent(ledger, &deployment.job, waiting);
 }
 
 fn change(ledger: &mut Ledger, id: DeploymentId, apply: impl FnOnce(&mut Deployment)) {

@@ -194,7 +194,8 @@ fn conclude(ledger: &mut Ledger, id: NodeId) {
     }
     let remaining: Vec<AllocId> = allocs
         .iter()
-        .filter(|alloc| !alloc.is_terminal() && !(drain.ignore_system_jobs && is_system(alloc)))
+        .filter(|alloc| !alloc.is_terminal())
+        .filter(|alloc| !drain.ignore_system_jobs || !is_system(alloc))
         .map(|alloc| alloc.id)
         .collect();
     mark(ledger, &remaining);

@@ -175,8 +175,8 @@ impl Contacts {
     }
 
     fn on_first_register(&mut self, ledger: &mut Ledger, id: NodeId, session: u64, fingerprint: Fingerprint) {
-        // One that was forgotten goes on where it was: it holds what it was told then.
-        let known = ledger.state.forgotten.get(&id).copied().unwrap_or(0);
+        // One that was forgotten holds what it was told then, and has to hear what became of that.
+        let told = ledger.state.forgotten.get(&id).copied();
         let mut node = Node {
             id,
             fingerprint,
@@ -188,8 +188,8 @@ impl Contacts {
             last_drain: None,
             last_heard: ledger.now,
             session,
-            generation: known,
-            sent_generation: known,
+            generation: told.map_or(0, |told| told + 1),
+            sent_generation: told.unwrap_or(0),
             events: Vec::new(),
             create_index: 0,
             modify_index: 0,

@@ -30,15 +30,15 @@ pub fn localize(job: &mut Job, region: &str) {
     }
 }
 
-/// What a failure in one region means for the others.
+/// Which other regions fail with one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OnFailure {
-    /// Those that come later fail with it.
-    FailFollowing,
-    /// All of them fail.
-    FailAll,
-    /// Nothing.
-    FailLocal,
+    /// Those that come later.
+    Following,
+    /// Every one.
+    All,
+    /// None.
+    Local,
 }
 
 /// Where the deployment of one version stands in every region, and why, in the order of the job.
@@ -56,9 +56,9 @@ impl Regions {
         let mut regions = Self {
             max_parallel: if max_parallel == 0 { count } else { max_parallel },
             on_failure: match strategy.on_failure.as_deref() {
-                Some("fail_all") => OnFailure::FailAll,
-                Some("fail_local") => OnFailure::FailLocal,
-                _ => OnFailure::FailFollowing,
+                Some("fail_all") => OnFailure::All,
+                Some("fail_local") => OnFailure::Local,
+                _ => OnFailure::Following,
             },
             states: vec![(DeploymentStatus::Pending, text::PENDING); count],
         };
@@ -88,9 +88,9 @@ impl Regions {
     pub fn fail(&mut self, region: usize, why: &'static str) {
         self.set(region, DeploymentStatus::Failed, why);
         let affected = match self.on_failure {
-            OnFailure::FailFollowing => region + 1..self.states.len(),
-            OnFailure::FailAll => 0..self.states.len(),
-            OnFailure::FailLocal => 0..0,
+            OnFailure::Following => region + 1..self.states.len(),
+            OnFailure::All => 0..self.states.len(),
+            OnFailure::Local => 0..0,
         };
         for other in affected {
             self.set(other, DeploymentStatus::Failed, text::PEER);

@@ -154,13 +154,12 @@ impl Region {
             return;
         };
         agent.seq += 1;
+        let at_once = |client| (is_healthy && client == ClientStatus::Running).then_some(true);
         let allocs = agent.allocs.iter().map(|(id, known)| AllocReport {
             id: *id,
             client: known.client,
             description: String::new(),
-            healthy: known
-                .healthy
-                .or((is_healthy && known.client == ClientStatus::Running).then_some(true)),
+            healthy: known.healthy.or_else(|| at_once(known.client)),
             address: String::new(),
             tasks: vec![TaskReport {
                 name: "main".into(),

@@ -273,7 +273,8 @@ impl<'a> GroupTurn<'a> {
         self.outcome.finished = match self.rollout.group {
             None => true,
             Some(group) => {
-                let enough = group.healthy >= group.desired_total.max(group.desired_canaries);
+                let settled = group.healthy + group.excused;
+                let enough = settled >= group.desired_total.max(group.desired_canaries);
                 let promoted = group.desired_canaries == 0 || group.promoted;
                 let pending = self.out.later.iter().any(|later| {
                     self.allocs
