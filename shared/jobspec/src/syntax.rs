@@ -3,6 +3,7 @@
 //! The parser knows where it failed, not what was meant. A second, rough pass over the tokens finds the mistakes that
 //! people make, and names the places that HashiCorp's library names.
 
+pub(crate) mod fix;
 pub(crate) mod tokens;
 
 use std::sync::Arc;
@@ -11,16 +12,29 @@ use crate::diagnostic::Diagnostic;
 use crate::source::{Source, Span};
 use tokens::{Kind, Token, tokenize};
 
-/// The parser's complaint.
+/// The parser's complaint, with its correction where there is one.
 pub(crate) fn explain(source: &Arc<Source>, error: &hcl_edit::parser::Error) -> Diagnostic {
     let failed_at = error.location().offset().min(source.text.len());
     let tokens = tokenize(&source.text);
+    let mut diagnostic = name(source, &tokens, error, failed_at);
+    if let Some(span) = diagnostic.span() {
+        diagnostic.fix = fix::find(&source.text, &tokens, failed_at, &diagnostic.summary, &span);
+    }
+    diagnostic
+}
+
+fn name(
+    source: &Arc<Source>,
+    tokens: &[Token],
+    error: &hcl_edit::parser::Error,
+    failed_at: usize,
+) -> Diagnostic {
     if error.message().contains("redefined attribute") {
-        return redefined(source, &tokens, failed_at);
+        return redefined(source, tokens, failed_at);
     }
     let mut reader = Reader {
         source,
-        tokens: &tokens,
+        tokens,
         at: 0,
         depth: 0,
         failed_at,
@@ -113,6 +127,10 @@ impl<'a> Reader<'a> {
         let token = self.peek();
         self.at += 1;
         token
+    }
+
+    fn is_comma(&self, token: &Token) -> bool {
+        &self.source.text[token.span.clone()] == ","
     }
 
     fn token_at(&self, offset: usize) -> Span {
@@ -214,6 +232,12 @@ impl<'a> Reader<'a> {
                 let after = self.next();
                 match after.kind {
                     Kind::Newline | Kind::End => Ok(()),
+                    _ if self.is_comma(after) => self.error(
+                        after.span.clone(),
+                        "Unexpected comma after argument",
+                        "Argument definitions must be separated by newlines, not commas. An argument definition must \
+                         end with a newline.",
+                    ),
                     _ => self.error(
                         after.span.clone(),
                         "Missing newline after argument",
@@ -319,6 +343,12 @@ impl<'a> Reader<'a> {
                  definition, which must also be closed on the same line. Place the block's closing brace immediately \
                  after the argument definition.",
             ),
+            _ if self.is_comma(after) => self.error(
+                after.span.clone(),
+                SINGLE,
+                "Single-line block syntax can include only one argument definition. To define multiple arguments, use \
+                 the multi-line block syntax with one argument definition per line.",
+            ),
             _ => self.error(
                 after.span.clone(),
                 SINGLE,
@@ -342,8 +372,10 @@ impl<'a> Reader<'a> {
                     };
                 }
                 Kind::Newline if open.is_empty() => return Ok(()),
+                Kind::Other if open.is_empty() && self.is_comma(token) => return Ok(()),
                 Kind::Close(_) if open.is_empty() => {
-                    return if is_single_line && !wants_operand {
+                    let may_end = is_single_line || (self.depth > 0 && token.kind == Kind::Close('}'));
+                    return if may_end && !wants_operand {
                         Ok(())
                     } else {
                         self.generic(token)
