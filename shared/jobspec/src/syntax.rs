@@ -77,6 +77,21 @@ fn redefined(source: &Arc<Source>, tokens: &[Token], failed_at: usize) -> Diagno
     Diagnostic::new((source, tokens[at].span.clone()), "Attribute redefined", detail)
 }
 
+/// A quoted string that runs over a line break.
+pub(crate) fn split_string(source: &Arc<Source>) -> Option<Diagnostic> {
+    let tokens = tokenize(&source.text);
+    let token = tokens.iter().find(|token| token.kind == Kind::OpenString)?;
+    let span = token.span.start + 1..token.span.end;
+    Some(Diagnostic::new(
+        (source, span),
+        "Invalid multi-line string",
+        SPLIT,
+    ))
+}
+
+const SPLIT: &str = "Quoted strings may not be split over multiple lines. To produce a multi-line string, either use the \
+                     \\n escape to represent a newline character or use the \"heredoc\" multi-line template syntax.";
+
 type Found = Result<(), Box<Diagnostic>>;
 
 const DEFINITION: &str = "Argument or block definition required";
@@ -163,10 +178,7 @@ impl<'a> Reader<'a> {
                     return self.error(end..end, "Unterminated template string", detail);
                 }
                 Kind::OpenString => {
-                    let detail = "Quoted strings may not be split over multiple lines. To produce a multi-line string, \
-                                  either use the \\n escape to represent a newline character or use the \"heredoc\" \
-                                  multi-line template syntax.";
-                    return self.error(start + 1..token.span.end, "Invalid multi-line string", detail);
+                    return self.error(start + 1..token.span.end, "Invalid multi-line string", SPLIT);
                 }
                 Kind::String => {
                     if let Some((span, letter)) = bad_escape(&self.source.text, &token.span) {

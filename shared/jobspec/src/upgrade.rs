@@ -6,7 +6,7 @@ use crate::syntax::fix;
 use crate::syntax::tokens::tokenize;
 
 /// More corrections than this are no job file.
-const CHANGES_MAX: usize = 2_000;
+const CHANGES_MAX: usize = 500;
 
 /// A job file in today's language.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -167,7 +167,7 @@ fn shell_variable(text: &str, tokens: &[Token], failed_at: usize) -> Option<Fix>
     })?;
     let before = text.get(inside.span.start..failed_at)?;
     let opened = before.rfind("${").or_else(|| before.rfind("%{"))?;
-    let is_closed = before[opened..].contains('}');
+    let is_closed = before[opened..].contains('}') || before[..opened].ends_with(['$', '%']);
     let at = inside.span.start + opened;
     let sign = &text[at..=at];
     (!is_closed)
