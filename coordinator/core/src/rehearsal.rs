@@ -8,6 +8,7 @@ use crate::broker::Broker;
 use crate::evaluate;
 use crate::ledger::Ledger;
 use crate::options::Options;
+use crate::scheduler;
 use crate::state::{Delta, State};
 
 /// A coordinator's decisions without its consequences. A clone begins anew where the original stands.
@@ -22,6 +23,13 @@ impl Rehearsal {
         let mut ledger = Ledger::new(options, state, 1);
         ledger.now = now;
         Self { ledger }
+    }
+
+    /// Brings the indexes up to date that evaluations of the job look at, as an evaluation before would have done.
+    pub fn prepare(&mut self, job: &JobKey) {
+        if let Some(job) = self.ledger.state.jobs.get(job) {
+            scheduler::prepare(&mut self.ledger.fleet, job);
+        }
     }
 
     /// Evaluates a job from start to end, and applies the plan. Answers every change, as it would be stored.

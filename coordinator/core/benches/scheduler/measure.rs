@@ -23,8 +23,9 @@ pub(super) struct Measured {
 /// Measures evaluations of `shape` until they have taken `millis`.
 pub(super) fn measure(shape: &Shape, millis: u64) -> Measured {
     let (state, job) = shape.region();
-    let prepared = Rehearsal::new(Options::default(), state, NOW);
-    // The first one shows what there is to do, and brings the fleet's indexes up to date.
+    let mut prepared = Rehearsal::new(Options::default(), state, NOW);
+    // Indexes of nodes outlive evaluations: only the first one after a change of nodes would bring them up to date.
+    prepared.prepare(&job);
     let mut placed = 0;
     let bytes = allocation_counter::measure(|| placed = placements(&prepared.clone().evaluate(&job)));
     let (mut spent, mut times) = (0.0, Vec::new());
