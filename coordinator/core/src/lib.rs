@@ -35,6 +35,7 @@ pub mod multiregion;
 mod options;
 mod plan;
 pub mod reconciler;
+pub mod rehearsal;
 mod report;
 pub mod scheduler;
 mod services;

@@ -8,6 +8,8 @@ mod alloc;
 mod bodies;
 mod case;
 mod deployment;
+mod drain;
+mod fmt;
 mod job;
 mod job_run;
 mod job_status;

@@ -13,6 +13,7 @@ pub mod group;
 pub mod job;
 pub mod network;
 pub mod node;
+pub mod placement;
 pub mod policy;
 pub mod restart;
 pub mod scheduling;
@@ -20,9 +21,8 @@ pub mod service;
 pub mod task;
 
 pub use allocation::{
-    AllocHealth, AllocNetwork, Allocation, AssignedPort, ClientStatus, DesiredStatus, DesiredTransition,
-    ExhaustedDimensions, NodeScore, PlacementReport, RescheduleEvent, TaskEvent, TaskResources, TaskRunState,
-    TaskState,
+    AllocHealth, AllocNetwork, Allocation, AssignedDevice, AssignedPort, ClientStatus, DesiredStatus,
+    DesiredTransition, RescheduleEvent, TaskEvent, TaskResources, TaskRunState, TaskState,
 };
 pub use constraint::{Affinity, Constraint, Spread, SpreadTarget};
 pub use deployment::{Deployment, DeploymentGroup, DeploymentStatus};
@@ -37,6 +37,7 @@ pub use node::{
     DrainStatus, DrainStrategy, DriverState, Drivers, Eligibility, Fingerprint, HostNetwork, HostVolume,
     LastDrain, Node, NodeEvent, NodeResources, NodeStatus,
 };
+pub use placement::{Component, NodeScore, PlacementReport, Scores, Tally};
 pub use policy::{
     DelayFunction, Disconnect, DisconnectPolicy, HealthPolicy, Migrate, MigratePolicy, ReconcileStrategy,
     Reschedule, ReschedulePolicy, Restart, RestartPolicy, Update, UpdatePolicy,

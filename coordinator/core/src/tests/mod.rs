@@ -4,6 +4,8 @@ mod contact;
 mod drain;
 mod fleet;
 mod life;
+mod lineage;
 mod properties;
+mod reconnect;
 mod rollout;
 mod settings;
