@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "everything here is a test")]
 
 mod bad_input;
+mod drain;
 mod edge_services;
 mod external_broker;
 mod offline;
