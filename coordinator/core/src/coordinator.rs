@@ -26,6 +26,7 @@ use crate::interest::Interests;
 use crate::job_status;
 use crate::ledger::Ledger;
 use crate::options::Options;
+use crate::periodic::Launches;
 use crate::report;
 use crate::scheduler::feasible;
 use crate::services;
@@ -44,6 +45,7 @@ pub struct Coordinator {
     interests: Interests,
     /// When a deployment makes no progress any more, or is to be looked at.
     deployment_deadlines: BTreeMap<DeploymentId, Timestamp>,
+    launches: Launches,
     next_gc: Timestamp,
     /// Nodes as they were when their last change was looked at.
     seen: BTreeMap<NodeId, Arc<Node>>,
@@ -75,6 +77,7 @@ impl Coordinator {
             publisher: Publisher::default(),
             interests: Interests::default(),
             deployment_deadlines: BTreeMap::new(),
+            launches: Launches::default(),
             next_gc: Timestamp::ZERO,
             seen,
         }
@@ -88,6 +91,7 @@ impl Coordinator {
         }
         gap::bridge(&mut self.ledger);
         self.contacts.start(&self.ledger);
+        self.launches.start(&self.ledger);
         self.next_gc = now + self.ledger.options.gc_interval;
         for deployment in self
             .ledger
@@ -130,6 +134,7 @@ impl Coordinator {
         [
             self.broker.next_at(self.ledger.now),
             self.contacts.next_at(),
+            self.launches.next_at(),
             deployments,
             gc,
         ]
@@ -253,6 +258,7 @@ impl Coordinator {
             self.deployment_deadlines.remove(&id);
             deployment::on_deadline(&mut self.ledger, id);
         }
+        self.launches.on_timeout(&mut self.ledger);
         if self.next_gc <= now {
             self.next_gc = now + self.ledger.options.gc_interval;
             gc::collect(&mut self.ledger);
@@ -344,8 +350,10 @@ impl Coordinator {
                 touched.deployments.insert(deployment.id);
             }
             Delta::Job(job) => {
+                self.launches.observe(&self.ledger, job);
                 touched.jobs.insert(job.key());
             }
+            Delta::RemoveJob(key) => self.launches.forget(key),
             Delta::Node(node) => self.observe_node(node, touched),
             Delta::RemoveNode(id) => {
                 self.seen.remove(id);

@@ -19,7 +19,7 @@ pub enum Effect {
 }
 
 /// Answers to commands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Response {
     /// The evaluation that the command created.
     pub eval: Option<EvalId>,
@@ -27,6 +27,8 @@ pub struct Response {
     pub eval_create_index: u64,
     /// Spec index of the job, where a job was meant.
     pub job_modify_index: u64,
+    /// Id of the job that was launched, where one was.
+    pub launched: Option<String>,
     /// Index of the state that holds the change.
     pub index: u64,
 }

@@ -9,6 +9,8 @@ mod bodies;
 mod case;
 mod deployment;
 mod job;
+mod job_action;
+mod job_plan;
 mod job_run;
 mod job_status;
 mod local;

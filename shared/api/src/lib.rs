@@ -12,6 +12,7 @@ pub mod deployment;
 pub mod evaluation;
 mod format;
 pub mod job;
+pub mod job_action;
 pub mod node;
 pub mod operator;
 pub mod routes;
@@ -32,6 +33,11 @@ pub use job::{
     ChildrenSummary, EvalOptions, GroupSummary, JobDeregisterResponse, JobEvaluateRequest, JobListStub,
     JobRegisterRequest, JobRegisterResponse, JobSubmission, JobSummary, JobValidateRequest,
     JobValidateResponse, JobVersionsResponse, JobsParseRequest, job_value,
+};
+pub use job_action::{
+    GroupScaleStatus, JobDispatchRequest, JobDispatchResponse, JobPlanRequest, JobPlanResponse,
+    JobRevertRequest, JobScaleStatus, JobStabilityRequest, JobStabilityResponse, JobSubmissionView,
+    PeriodicForceResponse, ScalingEvent, ScalingRequest,
 };
 pub use node::{DriverInfo, Node, NodeEvent, NodeListStub, NodeResources, ReservedResources};
 pub use operator::{

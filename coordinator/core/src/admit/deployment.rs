@@ -40,6 +40,7 @@ pub(super) fn act(
         eval_create_index: ledger.index(),
         job_modify_index: deployment.job_spec_modify_index,
         index: ledger.index(),
+        ..Response::default()
     };
     ledger.put_eval(eval);
     Ok(response)

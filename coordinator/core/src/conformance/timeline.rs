@@ -188,6 +188,7 @@ impl Story {
             check_index: None,
             preserve_counts: false,
             eval_priority: None,
+            submission: None,
         };
         self.input(Input::Command(RequestId(1), command));
     }

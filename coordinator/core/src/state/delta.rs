@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
-use holdfast_shared::model::{Allocation, Deployment, Evaluation, Job, Node, Registration};
+use holdfast_shared::model::{
+    Allocation, Deployment, Evaluation, Job, JobHistory, Node, Registration, Submission,
+};
 use serde::{Deserialize, Serialize};
 
 /// One change. Applying it twice changes nothing more; applying the deltas of a store in any order of keys gives the
@@ -49,6 +51,14 @@ pub enum Delta {
     Service(Arc<Registration>),
     /// A service is no longer offered.
     RemoveService(String),
+    /// What a kept version of a job was made from.
+    Submission(Arc<Submission>),
+    /// What a version was made from is forgotten.
+    RemoveSubmission(JobKey, u64),
+    /// What is remembered of a job whatever its version.
+    JobHistory(Arc<JobHistory>),
+    /// A job's history is forgotten.
+    RemoveJobHistory(JobKey),
 }
 
 /// The tables of coordinator state.
@@ -72,11 +82,15 @@ pub enum Table {
     Deployments,
     /// The service catalog.
     Services,
+    /// What kept versions of jobs were made from.
+    Submissions,
+    /// What is remembered of jobs whatever their version.
+    JobHistories,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Meta,
         Self::Jobs,
         Self::JobVersions,
@@ -86,6 +100,8 @@ impl Table {
         Self::Evaluations,
         Self::Deployments,
         Self::Services,
+        Self::Submissions,
+        Self::JobHistories,
     ];
 
     /// Its name in stores and logs.
@@ -100,6 +116,8 @@ impl Table {
             Self::Evaluations => "evaluations",
             Self::Deployments => "deployments",
             Self::Services => "services",
+            Self::Submissions => "submissions",
+            Self::JobHistories => "job_histories",
         }
     }
 }
@@ -117,6 +135,8 @@ impl Delta {
             Self::Evaluation(_) | Self::RemoveEvaluation(_) => Table::Evaluations,
             Self::Deployment(_) | Self::RemoveDeployment(_) => Table::Deployments,
             Self::Service(_) | Self::RemoveService(_) => Table::Services,
+            Self::Submission(_) | Self::RemoveSubmission(..) => Table::Submissions,
+            Self::JobHistory(_) | Self::RemoveJobHistory(_) => Table::JobHistories,
         }
     }
 
@@ -140,6 +160,10 @@ impl Delta {
             Self::RemoveDeployment(id) => id.to_string(),
             Self::Service(service) => service.id.clone(),
             Self::RemoveService(id) => id.clone(),
+            Self::Submission(it) => version_key(&it.job, it.version),
+            Self::RemoveSubmission(key, version) => version_key(key, *version),
+            Self::JobHistory(it) => job_key(&it.job),
+            Self::RemoveJobHistory(key) => job_key(key),
         }
     }
 
@@ -156,6 +180,8 @@ impl Delta {
                 | Self::RemoveEvaluation(_)
                 | Self::RemoveDeployment(_)
                 | Self::RemoveService(_)
+                | Self::RemoveSubmission(..)
+                | Self::RemoveJobHistory(_)
         )
     }
 }

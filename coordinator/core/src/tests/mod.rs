@@ -2,6 +2,8 @@
 
 mod contact;
 mod fleet;
+mod launches;
 mod life;
 mod properties;
 mod rollout;
+mod versions;
