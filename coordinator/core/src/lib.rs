@@ -37,6 +37,7 @@ mod options;
 mod periodic;
 mod plan;
 pub mod reconciler;
+pub mod rehearsal;
 mod report;
 pub mod scheduler;
 mod services;

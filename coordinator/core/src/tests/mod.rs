@@ -4,6 +4,8 @@ mod contact;
 mod fleet;
 mod launches;
 mod life;
+mod lineage;
 mod properties;
+mod reconnect;
 mod rollout;
 mod versions;
