@@ -45,12 +45,7 @@ pub(crate) fn apply(ledger: &mut Ledger, node: NodeId, report: &Report) -> BTree
             continue;
         }
         changed = true;
-        let is_system = ledger
-            .state
-            .jobs
-            .get(&alloc.job)
-            .is_some_and(|job| job.job_type().is_system());
-        if let Some(trigger) = trigger(&old, &alloc, is_system) {
+        if let Some(trigger) = trigger(&old, &alloc) {
             let slot = wanted.entry(alloc.job.clone()).or_insert(trigger);
             if trigger == Trigger::Reconnect {
                 *slot = trigger;
@@ -69,19 +64,15 @@ pub(crate) fn apply(ledger: &mut Ledger, node: NodeId, report: &Report) -> BTree
     strays
 }
 
-/// Why a changed allocation asks for an evaluation (`scheduling-semantics.md` 6.1). No policy reschedules what runs
-/// everywhere: after its failure it waits for the next evaluation of its job, else it would fail for ever.
-fn trigger(old: &Allocation, new: &Allocation, is_system: bool) -> Option<Trigger> {
+/// Why a changed allocation asks for an evaluation (`scheduling-semantics.md` 6.1).
+fn trigger(old: &Allocation, new: &Allocation) -> Option<Trigger> {
     if old.client == new.client {
         return None;
     }
     if old.client == ClientStatus::Unknown {
         return Some(Trigger::Reconnect);
     }
-    let over = match new.client {
-        ClientStatus::Failed => !is_system,
-        other => other == ClientStatus::Complete,
-    };
+    let over = matches!(new.client, ClientStatus::Failed | ClientStatus::Complete);
     (over && !new.is_server_terminal() && new.followup_eval.is_none()).then_some(Trigger::AllocFailure)
 }
 

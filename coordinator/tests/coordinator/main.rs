@@ -7,5 +7,6 @@ mod api;
 mod durability;
 mod external;
 mod hostile;
+mod jobs;
 mod reads;
 mod support;

@@ -5,12 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_shared::id::{AllocId, NodeId};
 use holdfast_shared::model::{Allocation, ClientStatus, DeploymentGroup, Job, PlanCounts, TaskGroup};
+use holdfast_shared::time::Duration;
 
 use super::classify::{Bucket, classify};
 use super::group::Outcome;
 use super::names::Names;
+use super::reschedule;
 use super::rollout::Rollout;
-use super::{Change, Changes, Place, PlaceKind, ReconcileInput, Stop, reason};
+use super::{Change, Changes, Later, Place, PlaceKind, ReconcileInput, Stop, reason};
+
+/// After how long a failed allocation is placed anew. The original waits for whatever evaluation comes next, and places it
+/// at once then; on a box that nobody looks after that is never, or in a circle.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// Reconciles one group of a job that runs everywhere.
 pub(super) fn reconcile(
@@ -115,10 +121,18 @@ impl SystemTurn<'_> {
             Bucket::Untainted if alloc.client.is_terminal() => {
                 // Once is enough for a sysbatch job, and a system job's failed allocation is placed anew.
                 let once = self.job.job_type().is_batch();
-                if alloc.client == ClientStatus::Failed && !once {
+                if alloc.client != ClientStatus::Failed || once {
+                    return once && current;
+                }
+                let (at, eval) = (reschedule::failed_at(alloc) + RETRY, alloc.followup_eval);
+                if !current || at <= self.input.now || eval == Some(self.input.eval) {
                     return stop(None, reason::RESCHEDULED);
                 }
-                once && current
+                if !eval.is_some_and(self.input.is_pending) {
+                    changes.later.push(Later { alloc: alloc.id, at });
+                    counts.reschedule_later += 1;
+                }
+                true
             }
             Bucket::Reconnecting | Bucket::Untainted if current => {
                 counts.ignore += 1;

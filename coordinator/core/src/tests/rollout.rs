@@ -325,6 +325,19 @@ fn a_system_job_that_fails_on_a_node_stops_there_and_is_not_rolled_out_further()
 }
 
 #[test]
+fn what_failed_of_a_system_job_is_tried_again_after_a_while() {
+    let mut fleet = Fleet::new(2);
+    fleet.run(&everywhere(0));
+    fleet.advance(Duration::from_secs(2));
+    let failed = fleet.alloc("web", |_| true).id;
+    fleet.becomes(failed, ClientStatus::Failed);
+    fleet.advance(Duration::from_secs(20));
+    assert_eq!(running(&fleet, 0), 1, "{:?}", fleet.allocs("web"));
+    fleet.advance(Duration::from_secs(15));
+    assert_eq!(running(&fleet, 0), 2, "{:?}", fleet.allocs("web"));
+}
+
+#[test]
 fn a_node_out_of_contact_holds_no_deployment_of_a_system_job_up() {
     let mut fleet = Fleet::new(3);
     let mut job = everywhere(0);
