@@ -126,7 +126,6 @@ fn refuse(task: &Task) -> Result<(), SpecError> {
         task.artifacts.as_ref().is_some_and(|list| !list.is_empty()),
         "an artifact block",
     )?;
-    given(task.dispatch_payload.is_some(), "a dispatch_payload block")?;
     given(
         task.resources().devices.is_some_and(|list| !list.is_empty()),
         "a device block",

@@ -27,6 +27,7 @@ use crate::interest::Interests;
 use crate::job_status;
 use crate::ledger::Ledger;
 use crate::options::Options;
+use crate::periodic::Launches;
 use crate::report;
 use crate::scheduler;
 use crate::services;
@@ -46,6 +47,7 @@ pub struct Coordinator {
     /// When a deployment makes no progress any more, or is to be looked at.
     deployment_deadlines: BTreeMap<DeploymentId, Timestamp>,
     drains: Drains,
+    launches: Launches,
     next_gc: Timestamp,
     /// Nodes as they were when their last change was looked at.
     seen: BTreeMap<NodeId, Arc<Node>>,
@@ -81,6 +83,7 @@ impl Coordinator {
             interests: Interests::default(),
             deployment_deadlines: BTreeMap::new(),
             drains,
+            launches: Launches::default(),
             next_gc: Timestamp::ZERO,
             seen,
         }
@@ -94,6 +97,7 @@ impl Coordinator {
         }
         gap::bridge(&mut self.ledger);
         self.contacts.start(&self.ledger);
+        self.launches.start(&self.ledger);
         self.next_gc = now + self.ledger.options.gc_interval;
         for deployment in self
             .ledger
@@ -137,6 +141,7 @@ impl Coordinator {
         [
             self.broker.next_at(self.ledger.now).filter(|_| !self.is_paused()),
             self.contacts.next_at(),
+            self.launches.next_at(),
             deployments,
             self.drains.next_at(),
             gc,
@@ -264,6 +269,7 @@ impl Coordinator {
             deployment::on_deadline(&mut self.ledger, id);
         }
         self.advance_drains(&BTreeSet::new(), &self.drains.due(now));
+        self.launches.on_timeout(&mut self.ledger);
         if self.next_gc <= now {
             self.next_gc = now + self.ledger.options.gc_interval;
             gc::collect(&mut self.ledger);
@@ -367,8 +373,10 @@ impl Coordinator {
                 touched.deployments.insert(deployment.id);
             }
             Delta::Job(job) => {
+                self.launches.observe(&self.ledger, job);
                 touched.jobs.insert(job.key());
             }
+            Delta::RemoveJob(key) => self.launches.forget(key),
             Delta::Node(node) => self.observe_node(node, touched),
             Delta::RemoveNode(id) => {
                 self.seen.remove(id);

@@ -31,6 +31,8 @@ pub struct Response {
     pub job_modify_index: u64,
     /// The stable version that was registered anew, where a deployment was given up.
     pub reverted_version: Option<u64>,
+    /// Id of the job that was launched, where one was.
+    pub launched: Option<String>,
     /// Index of the state that holds the change.
     pub index: u64,
 }

@@ -15,6 +15,8 @@ mod figures;
 mod filter;
 mod id_prefix;
 mod job;
+mod job_action;
+mod job_plan;
 mod jobs;
 mod nodes;
 mod operator;
@@ -35,6 +37,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use holdfast_broker::Broker;
+use holdfast_coordinator_core::Options;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -70,6 +73,8 @@ pub struct App {
     pub identity: Identity,
     /// Where commands go and snapshots come from.
     pub runtime: Handle,
+    /// What the operator set about decisions: plans are made under the same settings.
+    pub options: Options,
     /// Figures.
     pub metrics: Arc<Metrics>,
     /// The embedded broker, when there is one.
@@ -122,6 +127,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/v1/job/{id}/deployment", get(job::deployment))
         .route("/v1/job/{id}/versions", get(job::versions))
         .route("/v1/job/{id}/evaluate", write(job::evaluate))
+        .merge(job_actions())
         .route("/v1/allocations", get(allocations::list))
         .route("/v1/allocation/{id}", get(allocations::get))
         .route("/v1/allocation/{id}/services", get(allocations::services))
@@ -185,6 +191,20 @@ fn deployment_routes() -> Router<Arc<App>> {
             "/v1/deployment/allocation-health/{id}",
             write(deployments::set_health),
         )
+}
+
+fn job_actions() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/job/{id}/plan", write(job_plan::plan))
+        .route("/v1/job/{id}/revert", write(job_action::revert))
+        .route("/v1/job/{id}/stable", write(job_action::set_stable))
+        .route(
+            "/v1/job/{id}/scale",
+            write(job_action::scale).get(job_action::scale_status),
+        )
+        .route("/v1/job/{id}/submission", get(job_action::submission))
+        .route("/v1/job/{id}/dispatch", write(job_action::dispatch))
+        .route("/v1/job/{id}/periodic/force", write(job_action::launch_now))
 }
 
 /// Writes accept PUT and POST alike.

@@ -12,8 +12,6 @@ use crate::support::{Coordinator, job};
 const NOT_OURS: &[&str] = &[
     // Deprecated there, and unknown to our model.
     "jobs_parse_web.json.TaskGroups.*.Tasks.*.LogConfig.Enabled is missing",
-    // Told when they are asked for, by what makes plans.
-    "job_web_versions.json.Diffs: null*",
     // Nodes are not put into classes, so that evaluations need not remember which of them qualify.
     "evaluations.json[].ClassEligibility is missing",
     // Only evaluations that a node caused name it; the index of its change is not kept.
@@ -135,7 +133,6 @@ const READS: &[(&str, &str)] = &[
     ("/v1/job/web/summary", "job_web_summary.json"),
     ("/v1/job/web/deployments", "job_web_deployments.json"),
     ("/v1/job/web/deployment", "job_web_deployment.json"),
-    ("/v1/job/web/versions", "job_web_versions.json"),
     ("/v1/nodes", "nodes.json"),
     ("/v1/nodes?resources=true", "nodes_resources_true.json"),
     ("/v1/node/{node}", "node.json"),

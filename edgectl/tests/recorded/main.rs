@@ -11,6 +11,8 @@ mod deployment;
 mod drain;
 mod fmt;
 mod job;
+mod job_action;
+mod job_plan;
 mod job_run;
 mod job_status;
 mod local;

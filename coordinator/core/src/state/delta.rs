@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
-    Allocation, Deployment, Evaluation, Job, Node, NodePool, Registration, SchedulerConfiguration,
+    Allocation, Deployment, Evaluation, Job, JobHistory, Node, NodePool, Registration,
+    SchedulerConfiguration, Submission,
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,14 @@ pub enum Delta {
     RemoveNodePool(String),
     /// A node was forgotten, after it was sent assignments up to this generation: should it come back, it goes on there.
     ForgottenNode(NodeId, u64),
+    /// What a kept version of a job was made from.
+    Submission(Arc<Submission>),
+    /// What a version was made from is forgotten.
+    RemoveSubmission(JobKey, u64),
+    /// What is remembered of a job whatever its version.
+    JobHistory(Arc<JobHistory>),
+    /// A job's history is forgotten.
+    RemoveJobHistory(JobKey),
 }
 
 /// The tables of coordinator state.
@@ -88,11 +97,15 @@ pub enum Table {
     NodePools,
     /// The last generations of nodes that were forgotten.
     ForgottenNodes,
+    /// What kept versions of jobs were made from.
+    Submissions,
+    /// What is remembered of jobs whatever their version.
+    JobHistories,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Meta,
         Self::Jobs,
         Self::JobVersions,
@@ -105,6 +118,8 @@ impl Table {
         Self::SchedulerConfiguration,
         Self::NodePools,
         Self::ForgottenNodes,
+        Self::Submissions,
+        Self::JobHistories,
     ];
 
     /// Its name in stores and logs.
@@ -122,6 +137,8 @@ impl Table {
             Self::SchedulerConfiguration => "scheduler_configuration",
             Self::NodePools => "node_pools",
             Self::ForgottenNodes => "forgotten_nodes",
+            Self::Submissions => "submissions",
+            Self::JobHistories => "job_histories",
         }
     }
 }
@@ -142,6 +159,8 @@ impl Delta {
             Self::SchedulerConfiguration(_) => Table::SchedulerConfiguration,
             Self::NodePool(_) | Self::RemoveNodePool(_) => Table::NodePools,
             Self::ForgottenNode(..) => Table::ForgottenNodes,
+            Self::Submission(_) | Self::RemoveSubmission(..) => Table::Submissions,
+            Self::JobHistory(_) | Self::RemoveJobHistory(_) => Table::JobHistories,
         }
     }
 
@@ -171,6 +190,10 @@ impl Delta {
             Self::SchedulerConfiguration(_) => "scheduler".into(),
             Self::NodePool(pool) => pool.name.clone(),
             Self::RemoveNodePool(name) => name.clone(),
+            Self::Submission(it) => version_key(&it.job, it.version),
+            Self::RemoveSubmission(key, version) => version_key(key, *version),
+            Self::JobHistory(it) => job_key(&it.job),
+            Self::RemoveJobHistory(key) => job_key(key),
         }
     }
 
@@ -188,6 +211,8 @@ impl Delta {
                 | Self::RemoveDeployment(_)
                 | Self::RemoveService(_)
                 | Self::RemoveNodePool(_)
+                | Self::RemoveSubmission(..)
+                | Self::RemoveJobHistory(_)
         )
     }
 }

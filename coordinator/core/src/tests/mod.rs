@@ -3,9 +3,11 @@
 mod contact;
 mod drain;
 mod fleet;
+mod launches;
 mod life;
 mod lineage;
 mod properties;
 mod reconnect;
 mod rollout;
 mod settings;
+mod versions;
