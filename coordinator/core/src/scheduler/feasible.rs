@@ -93,7 +93,23 @@ impl<'a> Requirements<'a> {
 
     /// The first requirement that the node does not meet.
     pub(crate) fn unmet(&self, node: &Node) -> Option<usize> {
-        self.list.iter().position(|(it, _)| !it.is_met_by(node))
+        (0..self.list.len()).find(|at| !self.is_met(*at, node))
+    }
+
+    /// Whether the node meets a requirement.
+    pub(crate) fn is_met(&self, at: usize, node: &Node) -> bool {
+        self.list[at].0.is_met_by(node)
+    }
+
+    /// The property that a requirement is about, when it is about nothing else.
+    pub(crate) fn property(&self, at: usize) -> Option<&'a str> {
+        match &self.list[at].0 {
+            Requirement::Constraint(check) if check.matcher.is_some() => match check.left {
+                Target::Text(_) | Target::NodeId => None,
+                _ => Some(check.source),
+            },
+            _ => None,
+        }
     }
 
     /// A requirement, as people read it.
@@ -136,6 +152,8 @@ impl Requirement<'_> {
 /// One comparison of a node's properties, understood once for all nodes.
 #[derive(Debug)]
 pub(crate) struct Check<'a> {
+    /// The left side as it is written.
+    source: &'a str,
     left: Target<'a>,
     operand: &'a str,
     right: Target<'a>,
@@ -151,6 +169,7 @@ impl<'a> Check<'a> {
             _ => None,
         };
         Self {
+            source: left,
             left: Target::new(left),
             operand,
             right,

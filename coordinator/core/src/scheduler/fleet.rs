@@ -17,7 +17,7 @@ use super::rank::Usage;
 use crate::state::State;
 
 /// How many properties are kept as columns; more are made anew when they are needed.
-const COLUMNS_MAX: usize = 32;
+const COLUMNS_MAX: usize = 64;
 /// How many answers to "which nodes may a job use" are kept.
 const REACHES_MAX: usize = 64;
 

@@ -362,7 +362,7 @@ pub(crate) fn qualified(fleet: &mut Fleet, job: &Job, group: &TaskGroup) -> BTre
 
 /// Whether one of the nodes qualifies for a group, and may take allocations.
 pub(crate) fn some_qualify<'n>(
-    fleet: &Fleet,
+    fleet: &mut Fleet,
     (job, group): (&Job, &TaskGroup),
     nodes: impl IntoIterator<Item = &'n NodeId>,
 ) -> bool {
