@@ -213,11 +213,13 @@ impl Coordinator {
                 ));
             }
             FromAgent::Interest(interest) => {
+                // Like everything that a node says, it is a sign of life.
                 if self
                     .contacts
                     .accepts(&self.ledger, node, interest.session)
                     .is_some()
                 {
+                    self.contacts.on_heard(&mut self.ledger, node, interest.session);
                     messages.extend(self.interests.on_interest(&self.ledger.state, node, interest));
                 }
             }
