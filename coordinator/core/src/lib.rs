@@ -12,7 +12,7 @@
 //! ```text
 //! Input ─► admit ─► Evaluation ─► broker ─► reconciler ─► scheduler ─► plan ─► Deltas ─► state ─► Effects
 //!             ▲                                                                   │
-//!   heartbeat, deployment, drainer ◄──────────────────────────────────────────────┘
+//!     heartbeat, deployment, drain ◄──────────────────────────────────────────────┘
 //! ```
 
 mod admit;
@@ -21,6 +21,7 @@ mod broker;
 pub mod conformance;
 mod coordinator;
 mod deployment;
+mod drain;
 pub mod effect;
 mod evaluate;
 mod gap;
@@ -30,6 +31,7 @@ pub mod input;
 mod interest;
 mod job_status;
 mod ledger;
+pub mod multiregion;
 mod options;
 mod plan;
 pub mod reconciler;
@@ -43,6 +45,6 @@ mod tests;
 
 pub use coordinator::Coordinator;
 pub use effect::{Effect, Refusal, Response};
-pub use input::{Command, DeploymentAction, Input, RequestId};
+pub use input::{Command, DeploymentAction, DrainSpec, Input, NodeAction, RequestId};
 pub use options::Options;
 pub use state::{Delta, State};

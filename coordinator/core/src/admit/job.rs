@@ -9,6 +9,7 @@ use holdfast_shared::model::{EvalStatus, Job, Trigger};
 use crate::broker::Broker;
 use crate::effect::{Refusal, Response};
 use crate::ledger::Ledger;
+use crate::multiregion;
 use crate::state::Delta;
 
 /// How a job is to be registered.
@@ -36,6 +37,7 @@ pub(super) fn register(ledger: &mut Ledger, mut job: Job, wish: &Wish) -> Result
         return Err(Refusal::Invalid("the job has no ID".into()));
     }
     refuse_what_nobody_launches(&job)?;
+    multiregion::localize(&mut job, &ledger.options.region);
     let key = job.key();
     let current = ledger.state.jobs.get(&key).cloned();
     check(current.as_deref(), wish.check_index)?;
@@ -218,6 +220,7 @@ pub(super) fn deregister(
         eval_create_index: ledger.index(),
         job_modify_index: ledger.index(),
         index: ledger.index(),
+        ..Response::default()
     };
     ledger.put_eval(eval);
     Ok(response)
@@ -286,5 +289,6 @@ pub(super) fn evaluate(
         eval_create_index: ledger.index(),
         job_modify_index: job.job_modify_index.unwrap_or(0),
         index: ledger.index(),
+        ..Response::default()
     })
 }

@@ -4,6 +4,7 @@
 mod deployment;
 mod job;
 mod node;
+mod operator;
 
 use holdfast_shared::model::EvalStatus;
 
@@ -13,10 +14,15 @@ use crate::input::Command;
 use crate::ledger::Ledger;
 
 pub(crate) use job::{cancel, register_version};
+pub(crate) use node::forget as forget_node;
 
 /// Admits one command.
 pub(crate) fn admit(ledger: &mut Ledger, broker: &Broker, command: Command) -> Result<Response, Refusal> {
     match command {
+        Command::RegisterJob { .. } if ledger.state.scheduling.reject_job_registration => {
+            let text = "job registration, dispatch, and scale are disabled by the scheduler configuration";
+            Err(Refusal::Invalid(text.into()))
+        }
         Command::RegisterJob {
             job,
             check_index,
@@ -49,6 +55,13 @@ pub(crate) fn admit(ledger: &mut Ledger, broker: &Broker, command: Command) -> R
             force_reschedule,
         } => job::evaluate(ledger, &key, force_reschedule),
         Command::Deployment { id, action } => deployment::act(ledger, id, &action),
+        Command::Node { id, action } => node::act(ledger, id, action),
+        Command::SetSchedulerConfiguration {
+            configuration,
+            check_index,
+        } => operator::set_scheduler(ledger, configuration, check_index),
+        Command::PutNodePool(pool) => operator::put_pool(ledger, *pool),
+        Command::RemoveNodePool(name) => operator::remove_pool(ledger, &name),
         Command::Enroll { node, secret_hash } => node::enroll(ledger, node, secret_hash),
         // The first two are not for admission to decide.
         Command::CollectGarbage | Command::AdoptState | Command::Ping => Ok(Response {

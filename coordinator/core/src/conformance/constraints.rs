@@ -57,6 +57,8 @@ fn resolve(input: &Value, expect: &Value) -> Result<(), String> {
         status_description: String::new(),
         status_since: Timestamp::ZERO,
         eligibility: Eligibility::Eligible,
+        drain: None,
+        last_drain: None,
         last_heard: Timestamp::ZERO,
         session: 0,
         generation: 0,

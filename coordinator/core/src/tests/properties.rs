@@ -177,7 +177,6 @@ fn a_second_look_finds_nothing(state: &State, now: Timestamp) {
                     NodeView {
                         status: node.status,
                         confirmed,
-                        draining: false,
                     },
                 )
             })
