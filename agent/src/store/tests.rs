@@ -36,6 +36,7 @@ fn alloc(number: u128) -> LocalDelta {
         canary: false,
         previous: None,
         ports: Vec::new(),
+        devices: Vec::new(),
         alloc_modify_index: 3,
     };
     LocalDelta::Alloc(Box::new(AllocRecord {

@@ -8,6 +8,7 @@ mod alloc;
 mod bodies;
 mod case;
 mod deployment;
+mod explain;
 mod fmt;
 mod job;
 mod job_run;

@@ -42,6 +42,7 @@ pub(super) fn measure(shape: &Shape, millis: u64) -> Measured {
         );
         spent += took;
         times.push(took);
+        rehearsal.rewind(&deltas);
     }
     times.sort_by(f64::total_cmp);
     Measured {

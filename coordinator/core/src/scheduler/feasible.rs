@@ -8,6 +8,7 @@ use holdfast_shared::interpolate::resolve_target;
 use holdfast_shared::model::{Constraint, Job, Node, TaskGroup, Volume};
 
 use super::constraint::Matcher;
+use super::devices::{self, DeviceAsk, TakenDevices};
 
 /// Whether the job's datacenters and node pool include the node.
 pub(crate) fn is_in_reach(job: &Job, node: &Node) -> bool {
@@ -49,6 +50,7 @@ pub(crate) struct Requirements<'a> {
 enum Requirement<'a> {
     Constraint(Check<'a>),
     Driver(&'a str),
+    Devices(Vec<DeviceAsk<'a>>),
     HostNetwork(&'a str),
     Volume(&'a Volume),
 }
@@ -76,6 +78,10 @@ impl<'a> Requirements<'a> {
             .iter()
             .flat_map(|task| task.constraints.iter().flatten());
         list.extend(of_tasks.filter_map(&mut constraint));
+        let asks = devices::asks(group);
+        if !asks.is_empty() {
+            list.push((Requirement::Devices(asks), "missing devices".into()));
+        }
         let ports = group
             .networks()
             .iter()
@@ -139,6 +145,7 @@ impl Requirement<'_> {
                 .drivers
                 .get(*name)
                 .is_some_and(|driver| driver.detected && driver.healthy),
+            Self::Devices(asks) => devices::assign(asks, node, &TakenDevices::new()).is_some(),
             Self::HostNetwork(name) => print.host_networks.contains_key(*name),
             Self::Volume(volume) => {
                 let host = print.host_volumes.get(&volume.source);

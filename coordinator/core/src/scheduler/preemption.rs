@@ -1,8 +1,94 @@
 //! Making room: which allocations of lower priority give way (`scheduling-semantics.md` 2.5).
 
-use holdfast_shared::id::AllocId;
+use std::collections::BTreeMap;
 
+use holdfast_shared::id::{AllocId, JobKey};
+use holdfast_shared::model::{Allocation, Job};
+
+use super::fleet::Fleet;
+use super::look::devices_for;
+use super::ports;
 use super::rank::Usage;
+use super::terms::Terms;
+use crate::state::State;
+
+/// The names of groups that lost allocations in an evaluation, and how many.
+pub(super) type Gone = BTreeMap<(JobKey, String), i64>;
+
+/// Looking for nodes on which others give way.
+pub(super) struct Evicting<'l> {
+    /// The state with everything that this evaluation has decided.
+    pub(super) now: &'l State,
+    pub(super) job: &'l Job,
+    pub(super) gone: &'l Gone,
+    /// Who gives way on each row that was looked at.
+    pub(super) victims: BTreeMap<u32, Vec<Occupant>>,
+}
+
+impl Evicting<'_> {
+    /// Makes room on a node; answers what is taken of it then, with the allocation that is to be placed.
+    pub(super) fn make_room(&mut self, fleet: &Fleet, row: u32, terms: &Terms<'_>) -> Option<Usage> {
+        let room = fleet.room(row);
+        let occupants = self.occupants(fleet, row, terms)?;
+        let victims = victims(&terms.ask, room.free(), occupants)?;
+        let (mut used, mut taken) = (room.used, fleet.ports(row).clone());
+        for victim in &victims {
+            let alloc = self.now.allocs.get(&victim.alloc)?;
+            used.subtract(&alloc.resources);
+            taken.remove(fleet.node(row), &alloc.ports);
+        }
+        used.plus(&terms.ask);
+        let fits = used.exceeds(&room.capacity).is_none()
+            && ports::fit(&terms.ports, fleet.node(row), &taken).is_ok()
+            // Nobody gives way for a device.
+            && devices_for(fleet, row, terms).is_some();
+        if !fits || victims.is_empty() {
+            return None;
+        }
+        self.victims.insert(row, victims);
+        Some(used)
+    }
+
+    /// The priorities of those who give way in a row.
+    pub(super) fn priorities(&self, row: u32) -> Vec<i64> {
+        let victims = self.victims.get(&row);
+        victims.into_iter().flatten().map(|it| it.priority).collect()
+    }
+
+    /// Who may be pushed out of a node; `None` when somebody else has a port that is asked for.
+    fn occupants(&self, fleet: &Fleet, row: u32, terms: &Terms<'_>) -> Option<Vec<Occupant>> {
+        let (key, priority) = (self.job.key(), self.job.priority());
+        let mut occupants = Vec::new();
+        for alloc in self.now.allocs_of_node(fleet.id(row)) {
+            if !fleet.counts(alloc) {
+                continue;
+            }
+            let blocks = terms.ports.collides(fleet.node(row), &alloc.ports);
+            let job = self.now.job_of(alloc);
+            let theirs = job.map_or(priority, |job| job.priority());
+            if alloc.job != key && may_push_out(priority, theirs) {
+                occupants.push(self.occupant(alloc, job.map(|job| &**job), blocks));
+            } else if blocks {
+                return None;
+            }
+        }
+        Some(occupants)
+    }
+
+    fn occupant(&self, alloc: &Allocation, job: Option<&Job>, blocks: bool) -> Occupant {
+        let group = job.and_then(|job| job.group(&alloc.group));
+        let migrate = group.and_then(|group| group.migrate.as_ref());
+        let key = (alloc.job.clone(), alloc.group.clone());
+        Occupant {
+            alloc: alloc.id,
+            priority: job.map_or(0, Job::priority),
+            usage: Usage::of(&alloc.resources),
+            parallel: migrate.and_then(|it| it.max_parallel).unwrap_or(0),
+            gone: self.gone.get(&key).copied().unwrap_or(0),
+            blocks,
+        }
+    }
+}
 
 /// How much lower a priority must be to give way.
 const PRIORITY_STEP: i64 = 10;
@@ -145,7 +231,7 @@ mod tests {
     fn who_is_not_needed_stays() {
         let occupants = vec![
             occupant(1, 20, usage(100, 100)),
-            occupant(2, 40, usage(1000, 1000)),
+            occupant(2, 40, usage(5000, 5000)),
         ];
         assert_eq!(ids(usage(1000, 1000), usage(0, 0), occupants), Some(vec![2]));
     }

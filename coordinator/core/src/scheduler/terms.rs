@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use holdfast_shared::model::{Affinity, Constraint, Job, TaskGroup, TaskResources};
 
+use super::devices::{self, DeviceAsk};
 use super::distinct;
 use super::feasible::{self, Check, Requirements};
 use super::fleet::Fleet;
@@ -20,6 +21,7 @@ pub(super) struct Terms<'a> {
     pub(super) resources: Arc<TaskResources>,
     pub(super) ask: Usage,
     pub(super) ports: PortAsk<'a>,
+    pub(super) devices: Vec<DeviceAsk<'a>>,
     pub(super) apart: Apart,
     pub(super) distinct: Vec<Distinct>,
     pub(super) spreads: Vec<SpreadTerm<'a>>,
@@ -137,6 +139,7 @@ impl<'a> Terms<'a> {
             ask: Usage::of(&resources),
             resources: Arc::new(resources),
             ports: PortAsk::of(group),
+            devices: devices::asks(group),
             apart: apart(job, group),
             distinct,
             spreads,
@@ -145,6 +148,18 @@ impl<'a> Terms<'a> {
             verdicts: Verdicts::new(requirements, fleet),
             reasons,
         }
+    }
+
+    /// What an allocation takes of a row's node: shared by all, unless it gets devices of its own.
+    pub(super) fn resources_on(&self, fleet: &Fleet, row: u32) -> Arc<TaskResources> {
+        if self.devices.is_empty() {
+            return Arc::clone(&self.resources);
+        }
+        let devices = devices::assign(&self.devices, fleet.node(row), &fleet.devices(row));
+        Arc::new(TaskResources {
+            devices: devices.unwrap_or_default().devices,
+            ..(*self.resources).clone()
+        })
     }
 
     /// Whether more nodes than usual have to be looked at.

@@ -5,6 +5,7 @@ mod drain;
 pub(crate) mod fleet;
 mod life;
 mod lineage;
+mod placement;
 mod properties;
 mod reconnect;
 mod rollout;

@@ -1,6 +1,7 @@
 //! `job …`: what people do with jobs.
 
 pub mod allocs;
+pub mod explain;
 pub mod init;
 pub mod inspect;
 pub mod run;
@@ -35,6 +36,8 @@ pub enum Verb {
     Init(init::Init),
     /// List the allocations of a job
     Allocs(allocs::Allocs),
+    /// Tell for each node why it would or would not take one more allocation
+    Explain(explain::Explain),
     /// List the deployments of a job
     Deployments(allocs::Deployments),
     /// Any other verb of the original
