@@ -5,7 +5,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::client::Connection;
 use crate::command::{
-    alloc, completion, deployment, eval, fmt, job, local, node, operator, server, service, status,
+    alloc, completion, deployment, eval, fmt, job, local, node, operator, scheduler, server, service, status,
+    system,
 };
 use crate::session::{DONE, Exit, Session};
 
@@ -18,21 +19,8 @@ const NOT_YET: &[(&str, &[&str])] = &[
             "checks", "exec", "fs", "logs", "pause", "restart", "signal", "stop",
         ],
     ),
-    (
-        "node",
-        &[
-            "config",
-            "drain",
-            "eligibility",
-            "identity",
-            "intro",
-            "meta",
-            "pool",
-            "purge",
-        ],
-    ),
+    ("node", &["config", "identity", "intro", "meta"]),
     ("eval", &["delete"]),
-    ("deployment", &["fail", "pause", "promote", "resume", "unblock"]),
     ("service", &["delete"]),
     ("server", &["force-leave", "join"]),
     (
@@ -46,12 +34,12 @@ const NOT_YET: &[(&str, &[&str])] = &[
             "metrics",
             "raft",
             "root",
-            "scheduler",
             "snapshot",
             "utilization",
         ],
     ),
     ("local", &["alloc", "restart"]),
+    ("system", &["reconcile"]),
 ];
 
 /// Nouns of the original that we have yet to learn, with all their verbs.
@@ -74,7 +62,6 @@ const NOT_YET_NOUNS: &[&str] = &[
     "secret",
     "sentinel",
     "setup",
-    "system",
     "tls",
     "var",
     "volume",
@@ -158,6 +145,13 @@ pub enum Command {
         #[command(subcommand)]
         verb: operator::Verb,
     },
+    /// Decide about the region as a whole
+    #[command(arg_required_else_help = true)]
+    System {
+        /// What to do with it.
+        #[command(subcommand)]
+        verb: system::Verb,
+    },
     /// Ask the agent of this machine, with no coordinator in reach
     #[command(arg_required_else_help = true)]
     Local {
@@ -220,6 +214,10 @@ impl Command {
             },
             Self::Node { verb } => match verb {
                 node::Verb::Status(args) => node::status(session, args),
+                node::Verb::Drain(args) => node::drain::run(session, args),
+                node::Verb::Eligibility(args) => node::eligibility::run(session, args),
+                node::Verb::Pool { verb } => node::pool::run(session, verb),
+                node::Verb::Purge(args) => node::eligibility::purge(session, args),
                 node::Verb::Other(words) => unknown(&session.program, Some("node"), words),
             },
             Self::Alloc { verb } => match verb {
@@ -231,11 +229,7 @@ impl Command {
                 eval::Verb::Status(args) => eval::status(session, args),
                 eval::Verb::Other(words) => unknown(&session.program, Some("eval"), words),
             },
-            Self::Deployment { verb } => match verb {
-                deployment::Verb::List(args) => deployment::list(session, args),
-                deployment::Verb::Status(args) => deployment::status(session, args),
-                deployment::Verb::Other(words) => unknown(&session.program, Some("deployment"), words),
-            },
+            Self::Deployment { verb } => on_deployment(session, verb),
             Self::Service { verb } => match verb {
                 service::Verb::List(args) => service::list(session, args),
                 service::Verb::Info(args) => service::info(session, args),
@@ -247,7 +241,12 @@ impl Command {
             },
             Self::Operator { verb } => match verb {
                 operator::Verb::AdoptState(args) => operator::adopt_state(session, args),
+                operator::Verb::Scheduler { verb } => scheduler::run(session, verb),
                 operator::Verb::Other(words) => unknown(&session.program, Some("operator"), words),
+            },
+            Self::System { verb } => match verb {
+                system::Verb::Gc => system::gc(session),
+                system::Verb::Other(words) => unknown(&session.program, Some("system"), words),
             },
             Self::Local { verb } => match verb {
                 local::Verb::Status(args) => local::status(session, args),
@@ -260,6 +259,19 @@ impl Command {
             Self::Version => version(session),
             Self::Other(words) => unknown(&session.program, None, words),
         }
+    }
+}
+
+fn on_deployment(session: &mut Session<'_>, verb: &deployment::Verb) -> Result<Exit> {
+    match verb {
+        deployment::Verb::List(args) => deployment::list(session, args),
+        deployment::Verb::Status(args) => deployment::status(session, args),
+        deployment::Verb::Promote(args) => deployment::act::promote(session, args),
+        deployment::Verb::Pause(args) => deployment::act::pause(session, args),
+        deployment::Verb::Resume(args) => deployment::act::resume(session, args),
+        deployment::Verb::Fail(args) => deployment::act::fail(session, args),
+        deployment::Verb::Unblock(args) => deployment::act::unblock(session, args),
+        deployment::Verb::Other(words) => unknown(&session.program, Some("deployment"), words),
     }
 }
 

@@ -46,5 +46,6 @@ pub(crate) fn launch(ledger: &mut Ledger, mut child: Job, trigger: Trigger) -> R
         job_modify_index: job.map_or(0, |job| job.create_index()),
         launched: Some(key.id),
         index: ledger.index(),
+        ..Response::default()
     }
 }

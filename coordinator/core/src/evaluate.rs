@@ -95,7 +95,6 @@ fn views(state: &State, allocs: &[Arc<Allocation>]) -> BTreeMap<NodeId, NodeView
                 NodeView {
                     status: node.status,
                     confirmed,
-                    draining: false,
                 },
             )
         })

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, EvalId, JobKey};
-use holdfast_shared::model::{Allocation, ClientStatus, NodeStatus};
+use holdfast_shared::model::{Allocation, ClientStatus, Node, NodeStatus};
 use holdfast_shared::time::{Duration, Timestamp};
 
+use crate::admit;
 use crate::history;
 use crate::ledger::Ledger;
 use crate::options::Options;
@@ -36,11 +37,11 @@ fn collect_with(ledger: &mut Ledger, options: &Options) {
         .chain(deployments(ledger, options))
         .collect::<Vec<_>>();
     deltas.into_iter().for_each(|delta| ledger.record(delta));
-    let deltas: Vec<Delta> = jobs(ledger, options)
-        .into_iter()
-        .chain(nodes(ledger, options))
-        .collect();
+    let deltas = jobs(ledger, options);
     deltas.into_iter().for_each(|delta| ledger.record(delta));
+    for node in nodes(ledger, options) {
+        admit::forget_node(ledger, &node);
+    }
 }
 
 /// Whether nobody needs the allocation any more: its node says it ended, or will never say anything.
@@ -139,7 +140,7 @@ fn jobs(ledger: &Ledger, options: &Options) -> Vec<Delta> {
         .collect()
 }
 
-fn nodes(ledger: &Ledger, options: &Options) -> Vec<Delta> {
+fn nodes(ledger: &Ledger, options: &Options) -> Vec<Arc<Node>> {
     let state = &ledger.state;
     state
         .nodes
@@ -147,6 +148,6 @@ fn nodes(ledger: &Ledger, options: &Options) -> Vec<Delta> {
         .filter(|node| node.status == NodeStatus::Down)
         .filter(|node| ledger.now.since(node.status_since) >= options.node_gc_age)
         .filter(|node| state.allocs_of_node(node.id).next().is_none())
-        .map(|node| Delta::RemoveNode(node.id))
+        .cloned()
         .collect()
 }

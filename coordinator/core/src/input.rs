@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_shared::id::{DeploymentId, EvalId, JobKey, NodeId};
-use holdfast_shared::model::{Job, Submission};
+use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
+use holdfast_shared::model::{Eligibility, Job, NodePool, SchedulerConfiguration, Submission};
+use holdfast_shared::time::Duration;
 use holdfast_shared::wire::{FromAgent, Presence};
 use serde_json::Value;
 
@@ -71,6 +72,24 @@ pub enum Command {
         /// What is to be done.
         action: DeploymentAction,
     },
+    /// Act on a node.
+    Node {
+        /// The node.
+        id: NodeId,
+        /// What is to be done.
+        action: NodeAction,
+    },
+    /// Change the region's scheduler settings.
+    SetSchedulerConfiguration {
+        /// What they are from now on; its indexes do not count.
+        configuration: SchedulerConfiguration,
+        /// The modify index that they must have now.
+        check_index: Option<u64>,
+    },
+    /// Make a node pool, or change it.
+    PutNodePool(Box<NodePool>),
+    /// Forget a node pool.
+    RemoveNodePool(String),
     /// Accept a node's credential; a node that has one already keeps it.
     Enroll {
         /// The node.
@@ -102,6 +121,44 @@ pub enum DeploymentAction {
     Resume,
     /// Give it up.
     Fail,
+    /// Say how allocations are, in the agent's place.
+    SetHealth {
+        /// Those that are well.
+        healthy: Vec<AllocId>,
+        /// Those that are not; any of them ends the deployment.
+        unhealthy: Vec<AllocId>,
+    },
+    /// Let it succeed although other regions are not done.
+    Unblock,
+}
+
+/// What operators can do with a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeAction {
+    /// Empty it, change how it is emptied, or leave off.
+    Drain {
+        /// How; `None` leaves off.
+        spec: Option<DrainSpec>,
+        /// Whether it takes allocations again once that is left off.
+        mark_eligible: bool,
+        /// What is noted about it; `message` is the reason.
+        meta: BTreeMap<String, String>,
+    },
+    /// Let it take new allocations, or not.
+    SetEligibility(Eligibility),
+    /// Evaluate every job that has something on it, and every one that runs everywhere.
+    Evaluate,
+    /// Forget it; what it runs is lost.
+    Purge,
+}
+
+/// How a node is to be emptied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DrainSpec {
+    /// How long it may take: negative is no time at all, zero is for ever.
+    pub deadline: Duration,
+    /// Whether allocations of system jobs stay.
+    pub ignore_system_jobs: bool,
 }
 
 /// What operators can do with a job that is there.

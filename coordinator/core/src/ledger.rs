@@ -148,6 +148,7 @@ impl Ledger {
             time: self.now,
             subsystem: subsystem.to_owned(),
             message: message.into(),
+            details: BTreeMap::new(),
             create_index: self.index(),
         });
     }

@@ -12,7 +12,7 @@
 //! ```text
 //! Input ─► admit ─► Evaluation ─► broker ─► reconciler ─► scheduler ─► plan ─► Deltas ─► state ─► Effects
 //!             ▲                                                                   │
-//!   heartbeat, deployment, drainer ◄──────────────────────────────────────────────┘
+//!     heartbeat, deployment, drain ◄──────────────────────────────────────────────┘
 //! ```
 
 mod admit;
@@ -22,6 +22,7 @@ mod children;
 pub mod conformance;
 mod coordinator;
 mod deployment;
+mod drain;
 pub mod dry_run;
 pub mod effect;
 mod evaluate;
@@ -33,6 +34,7 @@ pub mod input;
 mod interest;
 mod job_status;
 mod ledger;
+pub mod multiregion;
 mod options;
 mod periodic;
 mod plan;
@@ -47,6 +49,8 @@ mod tests;
 
 pub use coordinator::Coordinator;
 pub use effect::{Effect, Refusal, Response};
-pub use input::{Command, DeploymentAction, Dispatch, Input, JobAction, RequestId, Scale};
+pub use input::{
+    Command, DeploymentAction, Dispatch, DrainSpec, Input, JobAction, NodeAction, RequestId, Scale,
+};
 pub use options::{Calendar, Options};
 pub use state::{Delta, State};

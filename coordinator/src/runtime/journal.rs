@@ -48,5 +48,13 @@ pub(super) fn record(delta: &Delta, before: &State) {
             service = it.service_name, alloc = %it.alloc, address = it.address, port = it.port, "service offered"
         ),
         Delta::RemoveService(id) => info!(service = id, "service withdrawn"),
+        Delta::SchedulerConfiguration(it) => info!(
+            algorithm = it.algorithm.as_str(),
+            paused = it.pause_eval_broker,
+            "scheduler settings"
+        ),
+        Delta::NodePool(it) => info!(pool = it.name, "node pool"),
+        Delta::RemoveNodePool(name) => info!(pool = name, "node pool forgotten"),
+        Delta::ForgottenNode(id, generation) => debug!(node = %id, generation, "last generation kept"),
     }
 }

@@ -8,5 +8,6 @@ mod durability;
 mod external;
 mod hostile;
 mod jobs;
+mod nodes;
 mod reads;
 mod support;

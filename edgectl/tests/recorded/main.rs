@@ -8,6 +8,7 @@ mod alloc;
 mod bodies;
 mod case;
 mod deployment;
+mod drain;
 mod fmt;
 mod job;
 mod job_action;

@@ -96,12 +96,12 @@ fn commands_that_are_not_there_yet_say_so() {
             "nomad: `alloc logs` is not available yet\n",
         ),
         (
-            vec!["edgectl", "node", "drain", "-enable", "x"],
-            "edgectl: `node drain` is not available yet\n",
+            vec!["edgectl", "node", "identity", "renew", "x"],
+            "edgectl: `node identity` is not available yet\n",
         ),
         (
-            vec!["edgectl", "node-drain", "-self"],
-            "edgectl: `node drain` is not available yet\n",
+            vec!["edgectl", "system", "reconcile", "summaries"],
+            "edgectl: `system reconcile` is not available yet\n",
         ),
         (
             vec!["edgectl", "var", "put", "a", "b=c"],

@@ -26,7 +26,10 @@ pub use allocation::{
     AllocatedShared, AllocatedTask, Allocation, AllocationListStub, AllocationMetric, DesiredTransition,
     NetworkStatus, NodeScoreMeta, RescheduleEvent, RescheduleTracker,
 };
-pub use deployment::{Deployment, DeploymentState};
+pub use deployment::{
+    AllocHealthRequest, Deployment, DeploymentPauseRequest, DeploymentPromoteRequest, DeploymentState,
+    DeploymentUpdateResponse,
+};
 pub use evaluation::{DesiredUpdates, Evaluation, EvaluationStub, PlanAnnotations};
 pub use format::GoTime;
 pub use job::{
@@ -39,9 +42,13 @@ pub use job_action::{
     JobRevertRequest, JobScaleStatus, JobStabilityRequest, JobStabilityResponse, JobSubmissionView,
     PeriodicForceResponse, ScalingEvent, ScalingRequest,
 };
-pub use node::{DriverInfo, Node, NodeEvent, NodeListStub, NodeResources, ReservedResources};
+pub use node::{
+    DrainMetadata, DrainRequest, DrainSpec, DrainStrategy, DriverInfo, EligibilityRequest, Node, NodeEvent,
+    NodeListStub, NodeResources, NodeUpdateResponse, ReservedResources,
+};
 pub use operator::{
-    AdoptStateResponse, Namespace, NodePool, SchedulerConfiguration, SchedulerConfigurationResponse,
+    AdoptStateResponse, Namespace, NodePool, PoolSchedulerConfiguration, PreemptionConfig,
+    SchedulerConfiguration, SchedulerConfigurationResponse, SchedulerConfigurationSetResponse,
 };
 pub use routes::{ROUTES, Route};
 pub use search::{Context, SearchRequest, SearchResponse};

@@ -50,6 +50,22 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/nodes", "list of NodeListStub"),
     route("GET", "/v1/node/{id}", "Node"),
     route("GET", "/v1/node/{id}/allocations", "list of Allocation"),
+    route(
+        "PUT POST",
+        "/v1/node/{id}/drain",
+        "empties the node, or leaves off; NodeUpdateResponse",
+    ),
+    route("PUT POST", "/v1/node/{id}/eligibility", "NodeUpdateResponse"),
+    route(
+        "PUT POST",
+        "/v1/node/{id}/evaluate",
+        "evaluates its jobs; NodeUpdateResponse",
+    ),
+    route(
+        "PUT POST",
+        "/v1/node/{id}/purge",
+        "forgets the node; NodeUpdateResponse",
+    ),
     route("GET", "/v1/allocations", "list of AllocationListStub"),
     route("GET", "/v1/allocation/{id}", "Allocation"),
     route(
@@ -71,6 +87,31 @@ pub const ROUTES: &[Route] = &[
         "/v1/deployment/allocations/{id}",
         "list of AllocationListStub",
     ),
+    route(
+        "PUT POST",
+        "/v1/deployment/promote/{id}",
+        "canaries become ordinary; DeploymentUpdateResponse",
+    ),
+    route(
+        "PUT POST",
+        "/v1/deployment/pause/{id}",
+        "halts it, or lets it go on; DeploymentUpdateResponse",
+    ),
+    route(
+        "PUT POST",
+        "/v1/deployment/fail/{id}",
+        "gives it up; DeploymentUpdateResponse",
+    ),
+    route(
+        "PUT POST",
+        "/v1/deployment/unblock/{id}",
+        "waits for no other region; DeploymentUpdateResponse",
+    ),
+    route(
+        "PUT POST",
+        "/v1/deployment/allocation-health/{id}",
+        "says how its allocations are; DeploymentUpdateResponse",
+    ),
     route("GET", "/v1/services", "list of ServiceListStub"),
     route("GET", "/v1/service/{name}", "list of ServiceRegistration"),
     route("PUT POST", "/v1/search", "SearchResponse"),
@@ -81,11 +122,22 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/status/peers", "addresses of all coordinators"),
     route("GET", "/v1/regions", "names of all regions"),
     route("GET", "/v1/namespaces", "list of Namespace"),
-    route("GET", "/v1/node/pools", "list of NodePool"),
     route(
-        "GET",
+        "GET PUT POST",
+        "/v1/node/pools",
+        "list of NodePool; makes or changes one",
+    ),
+    route(
+        "GET PUT POST DELETE",
+        "/v1/node/pool/{name}",
+        "NodePool; makes, changes or forgets it",
+    ),
+    route("GET", "/v1/node/pool/{name}/nodes", "list of NodeListStub"),
+    route("GET", "/v1/node/pool/{name}/jobs", "list of JobListStub"),
+    route(
+        "GET PUT POST",
         "/v1/operator/scheduler/configuration",
-        "SchedulerConfigurationResponse",
+        "SchedulerConfigurationResponse; changes it, SchedulerConfigurationSetResponse",
     ),
     route(
         "PUT POST",

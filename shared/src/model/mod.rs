@@ -17,6 +17,7 @@ pub mod node;
 pub mod placement;
 pub mod policy;
 pub mod restart;
+pub mod scheduling;
 pub mod service;
 pub mod task;
 
@@ -35,15 +36,16 @@ pub use job::{
 };
 pub use network::{Cni, Dns, Network, Port};
 pub use node::{
-    DriverState, Drivers, Eligibility, Fingerprint, HostNetwork, HostVolume, Node, NodeEvent, NodeResources,
-    NodeStatus,
+    DrainStatus, DrainStrategy, DriverState, Drivers, Eligibility, Fingerprint, HostNetwork, HostVolume,
+    LastDrain, Node, NodeEvent, NodeResources, NodeStatus,
 };
 pub use placement::{Component, NodeScore, PlacementReport, Scores, Tally};
 pub use policy::{
-    DelayFunction, Disconnect, DisconnectPolicy, Migrate, ReconcileStrategy, Reschedule, ReschedulePolicy,
-    Restart, RestartPolicy, Update, UpdatePolicy,
+    DelayFunction, Disconnect, DisconnectPolicy, HealthPolicy, Migrate, MigratePolicy, ReconcileStrategy,
+    Reschedule, ReschedulePolicy, Restart, RestartPolicy, Update, UpdatePolicy,
 };
 pub use restart::{RestartDecision, RestartWindow};
+pub use scheduling::{NodePool, PoolScheduling, Preemption, SchedulerAlgorithm, SchedulerConfiguration};
 pub use service::{Check, CheckRestart, Registration, Service};
 pub use task::{
     Action, Artifact, ChangeScript, DispatchPayload, Lifecycle, LifecycleHook, LogConfig, RequestedDevice,

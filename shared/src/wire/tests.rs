@@ -19,7 +19,7 @@ fn every_message_to_an_agent() -> Vec<ToAgent> {
         run: true,
         no_shutdown_delay: false,
         unknown: true,
-        watch_health: true,
+        watch_health: WatchHealth::Deployment,
         canary: false,
         previous: Some(AllocId(2)),
         ports: vec![Port {

@@ -66,8 +66,8 @@ pub struct Assigned {
     pub no_shutdown_delay: bool,
     /// Whether the coordinator holds it for unknown: the agent then records that it has reconnected.
     pub unknown: bool,
-    /// Whether a deployment or migration waits for its health.
-    pub watch_health: bool,
+    /// Who waits for its health.
+    pub watch_health: WatchHealth,
     /// Whether it is an unpromoted canary.
     pub canary: bool,
     /// The allocation it replaces.
@@ -76,6 +76,18 @@ pub struct Assigned {
     pub ports: Vec<Port>,
     /// Index of the coordinator's last change; an older one is stale.
     pub alloc_modify_index: u64,
+}
+
+/// Who waits for the health of an allocation, and so which block of its group says what healthy is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WatchHealth {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// A deployment: `update`.
+    Deployment,
+    /// Whoever moves allocations of its group, now or later: `migrate`.
+    Migration,
 }
 
 /// A port that was assigned to an allocation.

@@ -7,6 +7,7 @@ mod job_dispatch;
 mod job_scale;
 mod job_version;
 mod node;
+mod operator;
 
 use holdfast_shared::id::JobKey;
 use holdfast_shared::model::EvalStatus;
@@ -17,10 +18,17 @@ use crate::input::{Command, JobAction};
 use crate::ledger::Ledger;
 
 pub(crate) use job::{cancel, keep_kind, register_version};
+pub(crate) use node::forget as forget_node;
 
 /// Admits one command.
 pub(crate) fn admit(ledger: &mut Ledger, broker: &Broker, command: Command) -> Result<Response, Refusal> {
     match command {
+        Command::RegisterJob { .. } | Command::Job(_, JobAction::Scale(_) | JobAction::Dispatch(_))
+            if ledger.state.scheduling.reject_job_registration =>
+        {
+            let text = "job registration, dispatch, and scale are disabled by the scheduler configuration";
+            Err(Refusal::Invalid(text.into()))
+        }
         Command::RegisterJob {
             job,
             check_index,
@@ -56,6 +64,13 @@ pub(crate) fn admit(ledger: &mut Ledger, broker: &Broker, command: Command) -> R
             force_reschedule,
         } => job::evaluate(ledger, &key, force_reschedule),
         Command::Deployment { id, action } => deployment::act(ledger, id, &action),
+        Command::Node { id, action } => node::act(ledger, id, action),
+        Command::SetSchedulerConfiguration {
+            configuration,
+            check_index,
+        } => operator::set_scheduler(ledger, configuration, check_index),
+        Command::PutNodePool(pool) => operator::put_pool(ledger, *pool),
+        Command::RemoveNodePool(name) => operator::remove_pool(ledger, &name),
         Command::Enroll { node, secret_hash } => node::enroll(ledger, node, secret_hash),
         // The first two are not for admission to decide.
         Command::CollectGarbage | Command::AdoptState | Command::Ping => Ok(Response {

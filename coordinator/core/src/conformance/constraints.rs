@@ -48,6 +48,8 @@ pub(super) fn node(fingerprint: Fingerprint) -> Node {
         status_description: String::new(),
         status_since: Timestamp::ZERO,
         eligibility: Eligibility::Eligible,
+        drain: None,
+        last_drain: None,
         last_heard: Timestamp::ZERO,
         session: 0,
         generation: 0,

@@ -6,7 +6,10 @@
 mod build;
 mod check;
 mod constraints;
+mod deployment;
+mod drain;
 mod reconnect;
+mod region;
 mod reschedule;
 mod scoring;
 mod timeline;
@@ -43,7 +46,8 @@ pub struct CaseResult {
 /// Runs one kind of case: its input and what is expected. `None` when it is not covered.
 type Handler = fn(kind: &str, input: &Value, expect: &Value) -> Option<Result<(), String>>;
 
-/// Runs every case of the file called `file_stem` (`reconnect`, `reschedule`, `constraints`, `scoring`); `None` when the
+/// Runs every case of the file called `file_stem` (`reconnect`, `reschedule`, `constraints`, `scoring`, `drain`,
+/// `deployment`); `None` when the
 /// file is about something else or is no JSON.
 pub fn run(file_stem: &str, json: &str) -> Option<Vec<CaseResult>> {
     let handler: Handler = match file_stem {
@@ -51,6 +55,8 @@ pub fn run(file_stem: &str, json: &str) -> Option<Vec<CaseResult>> {
         "reschedule" => reschedule::run,
         "constraints" => constraints::run,
         "scoring" => scoring::run,
+        "drain" => drain::run,
+        "deployment" => deployment::run,
         _ => return None,
     };
     let file: Value = serde_json::from_str(json).ok()?;
@@ -151,6 +157,25 @@ mod tests {
             failures(
                 "constraints",
                 include_str!("../../../../tests/vectors/constraints.json")
+            ),
+            ""
+        );
+    }
+
+    #[test]
+    fn nodes_drain_as_recorded() {
+        assert_eq!(
+            failures("drain", include_str!("../../../../tests/vectors/drain.json")),
+            ""
+        );
+    }
+
+    #[test]
+    fn deployments_go_as_recorded() {
+        assert_eq!(
+            failures(
+                "deployment",
+                include_str!("../../../../tests/vectors/deployment.json")
             ),
             ""
         );

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
-    Allocation, Deployment, Evaluation, Job, JobHistory, Node, Registration, Submission,
+    Allocation, Deployment, Evaluation, Job, JobHistory, Node, NodePool, Registration,
+    SchedulerConfiguration, Submission,
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,14 @@ pub enum Delta {
     JobHistory(Arc<JobHistory>),
     /// A job's history is forgotten.
     RemoveJobHistory(JobKey),
+    /// The region's scheduler settings.
+    SchedulerConfiguration(Arc<SchedulerConfiguration>),
+    /// A node pool.
+    NodePool(Arc<NodePool>),
+    /// A node pool is forgotten.
+    RemoveNodePool(String),
+    /// A node was forgotten, after it was sent assignments up to this generation: should it come back, it goes on there.
+    ForgottenNode(NodeId, u64),
 }
 
 /// The tables of coordinator state.
@@ -86,11 +95,17 @@ pub enum Table {
     Submissions,
     /// What is remembered of jobs whatever their version.
     JobHistories,
+    /// The region's scheduler settings.
+    SchedulerConfiguration,
+    /// Node pools.
+    NodePools,
+    /// The last generations of nodes that were forgotten.
+    ForgottenNodes,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Meta,
         Self::Jobs,
         Self::JobVersions,
@@ -102,6 +117,9 @@ impl Table {
         Self::Services,
         Self::Submissions,
         Self::JobHistories,
+        Self::SchedulerConfiguration,
+        Self::NodePools,
+        Self::ForgottenNodes,
     ];
 
     /// Its name in stores and logs.
@@ -118,6 +136,9 @@ impl Table {
             Self::Services => "services",
             Self::Submissions => "submissions",
             Self::JobHistories => "job_histories",
+            Self::SchedulerConfiguration => "scheduler_configuration",
+            Self::NodePools => "node_pools",
+            Self::ForgottenNodes => "forgotten_nodes",
         }
     }
 }
@@ -137,6 +158,9 @@ impl Delta {
             Self::Service(_) | Self::RemoveService(_) => Table::Services,
             Self::Submission(_) | Self::RemoveSubmission(..) => Table::Submissions,
             Self::JobHistory(_) | Self::RemoveJobHistory(_) => Table::JobHistories,
+            Self::SchedulerConfiguration(_) => Table::SchedulerConfiguration,
+            Self::NodePool(_) | Self::RemoveNodePool(_) => Table::NodePools,
+            Self::ForgottenNode(..) => Table::ForgottenNodes,
         }
     }
 
@@ -151,7 +175,10 @@ impl Delta {
             Self::JobVersion(job) => version_key(&job.key(), job.version()),
             Self::RemoveJobVersion(key, version) => version_key(key, *version),
             Self::Node(node) => node.id.to_string(),
-            Self::RemoveNode(id) | Self::Credential(id, _) | Self::RemoveCredential(id) => id.to_string(),
+            Self::RemoveNode(id)
+            | Self::Credential(id, _)
+            | Self::RemoveCredential(id)
+            | Self::ForgottenNode(id, _) => id.to_string(),
             Self::Allocation(alloc) => alloc.id.to_string(),
             Self::RemoveAllocation(id) => id.to_string(),
             Self::Evaluation(eval) => eval.id.to_string(),
@@ -164,6 +191,9 @@ impl Delta {
             Self::RemoveSubmission(key, version) => version_key(key, *version),
             Self::JobHistory(it) => job_key(&it.job),
             Self::RemoveJobHistory(key) => job_key(key),
+            Self::SchedulerConfiguration(_) => "scheduler".into(),
+            Self::NodePool(pool) => pool.name.clone(),
+            Self::RemoveNodePool(name) => name.clone(),
         }
     }
 
@@ -182,6 +212,7 @@ impl Delta {
                 | Self::RemoveService(_)
                 | Self::RemoveSubmission(..)
                 | Self::RemoveJobHistory(_)
+                | Self::RemoveNodePool(_)
         )
     }
 }

@@ -4,11 +4,13 @@ mod delta;
 
 pub use delta::{Delta, Table};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
-    Allocation, Deployment, Evaluation, Job, JobHistory, Node, Registration, Submission,
+    Allocation, Deployment, Evaluation, Job, JobHistory, Node, NodePool, Registration,
+    SchedulerConfiguration, Submission,
 };
 use imbl::{OrdMap, OrdSet};
 
@@ -39,6 +41,12 @@ pub struct State {
     pub submissions: OrdMap<(JobKey, u64), Arc<Submission>>,
     /// What is remembered of jobs whatever their version.
     pub histories: OrdMap<JobKey, Arc<JobHistory>>,
+    /// The region's scheduler settings; what holds for a job is in [`State::scheduling_of`].
+    pub scheduling: Arc<SchedulerConfiguration>,
+    /// Node pools that somebody made; [`State::pool`] also knows the others.
+    pub pools: OrdMap<String, Arc<NodePool>>,
+    /// The newest generation that nodes were sent before they were forgotten.
+    pub forgotten: OrdMap<NodeId, u64>,
     allocs_by_job: OrdMap<JobKey, OrdSet<AllocId>>,
     allocs_by_node: OrdSet<(NodeId, AllocId)>,
     evals_by_job: OrdSet<(JobKey, EvalId)>,
@@ -79,6 +87,16 @@ impl State {
             }
             Delta::RemoveCredential(id) => {
                 self.credentials.remove(id);
+            }
+            Delta::SchedulerConfiguration(settings) => self.scheduling = Arc::clone(settings),
+            Delta::NodePool(pool) => {
+                self.pools.insert(pool.name.clone(), Arc::clone(pool));
+            }
+            Delta::RemoveNodePool(name) => {
+                self.pools.remove(name);
+            }
+            Delta::ForgottenNode(id, generation) => {
+                self.forgotten.insert(*id, *generation);
             }
             Delta::Allocation(_)
             | Delta::RemoveAllocation(_)
@@ -246,6 +264,34 @@ impl State {
             .range((alloc, String::new())..)
             .take_while(move |(of, _)| *of == alloc)
             .filter_map(|(_, id)| self.services.get(id))
+    }
+
+    /// The scheduler settings that hold for jobs in this node pool.
+    pub fn scheduling_of(&self, pool: &str) -> SchedulerConfiguration {
+        self.scheduling.within(self.pools.get(pool).map(|pool| &**pool))
+    }
+
+    /// The names of all node pools: those that are always there, those that somebody made, and those that nodes name.
+    pub fn pool_names(&self) -> BTreeSet<&str> {
+        let of_nodes = self
+            .nodes
+            .values()
+            .map(|node| node.fingerprint.node_pool.as_str());
+        of_nodes
+            .filter(|name| !name.is_empty())
+            .chain([NodePool::ALL, NodePool::DEFAULT])
+            .chain(self.pools.keys().map(String::as_str))
+            .collect()
+    }
+
+    /// The node pool with this name.
+    pub fn pool(&self, name: &str) -> Option<Arc<NodePool>> {
+        let known = self.pools.get(name).cloned();
+        known.or_else(|| {
+            self.pool_names()
+                .contains(name)
+                .then(|| Arc::new(NodePool::implied(name)))
+        })
     }
 
     /// The kept versions of a job, oldest first.

@@ -11,7 +11,7 @@ use holdfast_shared::model::{
 use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::{
     AllocReport, Assigned, Assignments, Catalog, FromAgent, Held, Presence, Register, Report, TaskReport,
-    ToAgent,
+    ToAgent, WatchHealth,
 };
 
 /// An agent that runs what it is told to, at once and without fail.
@@ -82,9 +82,10 @@ pub(super) fn fingerprint(name: &str) -> Fingerprint {
 
 /// Health without a wait: as soon as it is decided.
 fn healthy(alloc: &Assigned, status: ClientStatus) -> Option<bool> {
+    let watched = alloc.watch_health != WatchHealth::Nobody;
     match status {
-        ClientStatus::Running => alloc.watch_health.then_some(true),
-        ClientStatus::Failed => alloc.watch_health.then_some(false),
+        ClientStatus::Running => watched.then_some(true),
+        ClientStatus::Failed => watched.then_some(false),
         _ => None,
     }
 }

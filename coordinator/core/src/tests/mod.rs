@@ -1,11 +1,14 @@
 //! Whole stories, told to the core through its front door only.
 
 mod contact;
+mod drain;
 mod fleet;
+mod job_types;
 mod launches;
 mod life;
 mod lineage;
 mod properties;
 mod reconnect;
 mod rollout;
+mod settings;
 mod versions;

@@ -197,7 +197,6 @@ fn another_look(
                 NodeView {
                     status: node.status,
                     confirmed,
-                    draining: false,
                 },
             )
         })

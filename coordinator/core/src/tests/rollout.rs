@@ -1,6 +1,6 @@
 //! Deployments: how a new version takes the place of an old one, and what happens when it is no good.
 
-use holdfast_shared::id::JobKey;
+use holdfast_shared::id::{JobKey, NodeId};
 use holdfast_shared::model::{ClientStatus, Deployment, DeploymentStatus, Job};
 use holdfast_shared::time::Duration;
 use serde_json::{Value, json};
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::fleet::{Fleet, job};
 use crate::{Command, DeploymentAction, Refusal};
 
-fn key() -> JobKey {
+pub(super) fn key() -> JobKey {
     JobKey::new("default", "web")
 }
 
-fn version(number: u64, update: &Value) -> Job {
+pub(super) fn version(number: u64, update: &Value) -> Job {
     job(
         json!({ "ID": "web", "Type": "service", "TaskGroups": [{ "Name": "app", "Count": 3, "Update": update, "Tasks": [
         { "Name": "main", "Driver": "docker", "Env": { "VERSION": number.to_string() } }
@@ -21,18 +21,18 @@ fn version(number: u64, update: &Value) -> Job {
 }
 
 /// The deployment of a job version.
-fn of_version(fleet: &Fleet, version: u64) -> Deployment {
+pub(super) fn of_version(fleet: &Fleet, version: u64) -> Deployment {
     let key = key();
     let mut deployments = fleet.core.state().deployments_of_job(&key);
     (**deployments.find(|it| it.job_version == version).unwrap()).clone()
 }
 
-fn deployment(fleet: &Fleet) -> (DeploymentStatus, String) {
+pub(super) fn deployment(fleet: &Fleet) -> (DeploymentStatus, String) {
     let latest = of_version(fleet, fleet.core.state().jobs[&key()].version());
     (latest.status, latest.status_description)
 }
 
-fn running(fleet: &Fleet, version: u64) -> usize {
+pub(super) fn running(fleet: &Fleet, version: u64) -> usize {
     let text = format!("run/running v{version}");
     fleet
         .allocs("web")
@@ -268,139 +268,116 @@ fn a_deployment_that_an_operator_gives_up_goes_back_to_the_stable_version() {
     assert_eq!(fleet.core.state().jobs[&key()].version(), 2);
 }
 
-fn everywhere(number: u64) -> Job {
-    let mut job = version(number, &json!({ "MaxParallel": 1 }));
-    job.kind = Some("system".to_owned());
-    job.task_groups.as_mut().unwrap()[0].count = Some(1);
-    job
-}
-
-#[test]
-fn a_system_job_is_deployed_and_updated_node_by_node() {
-    let mut fleet = Fleet::new(3);
-    fleet.run(&everywhere(0));
-    fleet.advance(Duration::from_secs(2));
-    let first = of_version(&fleet, 0);
-    let group = &first.groups["app"];
-    assert_eq!(
-        (first.status, group.desired_total, group.placed, group.healthy),
-        (DeploymentStatus::Successful, 3, 3, 3)
-    );
+/// Three of an older version that may be away for an hour, and a new one whose first allocation starts on a node that is
+/// then cut off.
+fn cut_off_in_the_middle(update: &Value, disconnect: &Value) -> (Fleet, NodeId) {
+    let with = |number| {
+        let mut job = version(number, update);
+        let group = &mut job.task_groups.as_mut().unwrap()[0];
+        group.disconnect = serde_json::from_value(disconnect.clone()).unwrap();
+        job
+    };
+    let mut fleet = Fleet::new(4);
+    fleet.run(&with(0));
     for agent in fleet.agents.values_mut() {
         agent.coy = true;
     }
-    fleet.run(&everywhere(1));
-    fleet.advance(Duration::from_secs(5));
-    assert_eq!((running(&fleet, 0), running(&fleet, 1)), (2, 1));
+    fleet.run(&with(1));
+    let new = fleet.alloc("web", |alloc| alloc.job_version == 1);
+    let away = new.node;
     for agent in fleet.agents.values_mut() {
         agent.coy = false;
     }
-    for node in fleet.agents.keys().copied().collect::<Vec<_>>() {
-        fleet.report_all(node);
-    }
-    fleet.advance(Duration::from_secs(5));
-    assert_eq!((running(&fleet, 0), running(&fleet, 1)), (0, 3));
-    assert_eq!(deployment(&fleet).0, DeploymentStatus::Successful);
-    assert_eq!(fleet.core.state().jobs[&key()].stable, Some(true));
+    fleet.disconnect(away);
+    fleet.settle();
+    let new = &fleet.core.state().allocs[&new.id];
+    assert_eq!((new.client, new.health), (ClientStatus::Unknown, None));
+    (fleet, away)
 }
 
 #[test]
-fn a_system_job_that_fails_on_a_node_stops_there_and_is_not_rolled_out_further() {
-    let mut fleet = Fleet::new(3);
-    fleet.run(&everywhere(0));
-    fleet.advance(Duration::from_secs(2));
-    for agent in fleet.agents.values_mut() {
-        agent.broken = [1].into();
-    }
-    fleet.run(&everywhere(1));
-    fleet.advance(Duration::from_secs(5));
+fn a_deployment_waits_for_a_node_out_of_contact_until_its_deadline_and_then_goes_on_elsewhere() {
+    let update = json!({ "MaxParallel": 1, "ProgressDeadline": 600_000_000_000u64 });
+    let disconnect = json!({ "LostAfter": 36_000_000_000_000u64, "ReplaceAfter": 0 });
+    let (mut fleet, away) = cut_off_in_the_middle(&update, &disconnect);
+    fleet.advance(Duration::from_secs(590));
     assert_eq!(
         deployment(&fleet),
-        (
-            DeploymentStatus::Failed,
-            "Failed due to unhealthy allocations".into()
-        )
+        (DeploymentStatus::Running, "Deployment is running".into())
     );
-    assert_eq!(running(&fleet, 0), 2, "{:?}", fleet.allocs("web"));
-}
-
-#[test]
-fn what_failed_of_a_system_job_is_tried_again_after_a_while() {
-    let mut fleet = Fleet::new(2);
-    fleet.run(&everywhere(0));
-    fleet.advance(Duration::from_secs(2));
-    let failed = fleet.alloc("web", |_| true).id;
-    fleet.becomes(failed, ClientStatus::Failed);
-    fleet.advance(Duration::from_secs(20));
-    assert_eq!(running(&fleet, 0), 1, "{:?}", fleet.allocs("web"));
-    fleet.advance(Duration::from_secs(15));
-    assert_eq!(running(&fleet, 0), 2, "{:?}", fleet.allocs("web"));
-}
-
-#[test]
-fn a_node_out_of_contact_holds_no_deployment_of_a_system_job_up() {
-    let mut fleet = Fleet::new(3);
-    let mut job = everywhere(0);
-    job.task_groups.as_mut().unwrap()[0].disconnect =
-        serde_json::from_value(json!({ "LostAfter": 3_600_000_000_000_i64 })).unwrap();
-    let away = holdfast_shared::id::NodeId(2);
-    fleet.agents.get_mut(&away).unwrap().coy = true;
-    fleet.run(&job);
-    fleet.disconnect(away);
-    fleet.advance(Duration::from_secs(10));
-    assert_eq!(deployment(&fleet).0, DeploymentStatus::Successful);
-}
-
-#[test]
-fn a_sysbatch_job_runs_once_on_every_node_and_is_dead_then() {
-    let mut fleet = Fleet::new(2);
-    let mut job = everywhere(0);
-    job.kind = Some("sysbatch".to_owned());
-    job.update = None;
-    job.task_groups.as_mut().unwrap()[0].update = None;
-    fleet.run(&job);
-    let status = |fleet: &Fleet| fleet.core.state().jobs[&key()].status.clone();
-    assert_eq!(running(&fleet, 0), 2);
-    assert_eq!(status(&fleet).as_deref(), Some("running"));
-    let ids: Vec<_> = fleet.core.state().allocs.keys().copied().collect();
-    for id in ids {
-        fleet.becomes(id, ClientStatus::Complete);
-    }
-    fleet
-        .command(Command::EvaluateJob {
-            key: key(),
-            force_reschedule: false,
-        })
-        .unwrap();
-    assert_eq!(fleet.allocs("web").len(), 2);
-    assert_eq!(status(&fleet).as_deref(), Some("dead"));
-    assert!(fleet.core.state().deployments.is_empty());
-    // A node that comes later has not had its turn.
-    fleet.join(holdfast_shared::id::NodeId(9));
-    assert_eq!(fleet.allocs("web").len(), 3);
-}
-
-#[test]
-fn a_batch_job_is_done_when_it_has_succeeded_and_fails_after_its_attempts() {
-    let mut fleet = Fleet::new(2);
-    let mut job = version(0, &Value::Null);
-    job.kind = Some("batch".to_owned());
-    let group = &mut job.task_groups.as_mut().unwrap()[0];
-    (group.count, group.update, group.reschedule_policy) = (Some(2), None, None);
-    job.canonicalize();
-    fleet.run(&job);
-    let status = |fleet: &Fleet| fleet.core.state().jobs[&key()].status.clone();
-    let first = fleet.alloc("web", |it| it.name == "web.app[0]").id;
-    fleet.becomes(first, ClientStatus::Complete);
-    assert_eq!(status(&fleet).as_deref(), Some("running"));
-    let second = fleet.alloc("web", |it| it.name == "web.app[1]").id;
-    fleet.becomes(second, ClientStatus::Failed);
-    fleet.advance(Duration::from_secs(6));
-    // One more attempt is allowed; what has succeeded is not run again.
-    assert_eq!(fleet.allocs("web").len(), 3, "{:?}", fleet.allocs("web"));
-    let third = fleet.alloc("web", |it| it.client == ClientStatus::Running).id;
-    fleet.becomes(third, ClientStatus::Failed);
+    assert_eq!(running(&fleet, 1), 0, "{:?}", fleet.allocs("web"));
     fleet.advance(Duration::from_secs(60));
-    assert_eq!(fleet.allocs("web").len(), 3);
-    assert_eq!(status(&fleet).as_deref(), Some("dead"));
+    assert_eq!(
+        deployment(&fleet).0,
+        DeploymentStatus::Successful,
+        "{:?}",
+        fleet.allocs("web")
+    );
+    assert_eq!(of_version(&fleet, 1).groups["app"].excused, 1);
+    assert_eq!(running(&fleet, 1), 3, "{:?}", fleet.allocs("web"));
+    // Back again, there is one too many, and it is settled as ever.
+    fleet.connect(away);
+    fleet.advance(Duration::from_secs(60));
+    assert_eq!(running(&fleet, 1), 3, "{:?}", fleet.allocs("web"));
+}
+
+#[test]
+fn a_node_out_of_contact_that_is_not_replaced_does_not_hold_up_a_deployment_for_ever() {
+    let update = json!({ "MaxParallel": 1, "ProgressDeadline": 600_000_000_000u64 });
+    let disconnect = json!({ "LostAfter": 36_000_000_000_000u64, "Replace": false });
+    let (mut fleet, _) = cut_off_in_the_middle(&update, &disconnect);
+    fleet.advance(Duration::from_secs(700));
+    assert_eq!(
+        deployment(&fleet).0,
+        DeploymentStatus::Successful,
+        "{:?}",
+        fleet.allocs("web")
+    );
+    assert_eq!(running(&fleet, 1), 2, "{:?}", fleet.allocs("web"));
+}
+
+#[test]
+fn without_a_deadline_a_node_out_of_contact_is_not_waited_for_at_all() {
+    let update = json!({ "MaxParallel": 1, "ProgressDeadline": 0 });
+    let disconnect = json!({ "LostAfter": 36_000_000_000_000u64, "ReplaceAfter": 0 });
+    let (mut fleet, _) = cut_off_in_the_middle(&update, &disconnect);
+    fleet.advance(Duration::from_secs(10));
+    assert_eq!(
+        deployment(&fleet).0,
+        DeploymentStatus::Successful,
+        "{:?}",
+        fleet.allocs("web")
+    );
+    assert_eq!(running(&fleet, 1), 3, "{:?}", fleet.allocs("web"));
+}
+
+#[test]
+fn what_is_in_contact_and_does_not_become_healthy_fails_a_deployment_all_the_same() {
+    let update = json!({ "MaxParallel": 2, "ProgressDeadline": 600_000_000_000u64 });
+    let disconnect = json!({ "LostAfter": 36_000_000_000_000u64 });
+    let (mut fleet, _) = cut_off_in_the_middle(&update, &disconnect);
+    let here = fleet.alloc("web", |it| {
+        it.job_version == 1 && it.client == ClientStatus::Running
+    });
+    fleet.agents.get_mut(&here.node).unwrap().coy = true;
+    fleet.advance(Duration::from_secs(700));
+    assert_eq!(
+        deployment(&fleet),
+        (DeploymentStatus::Failed, "Failed due to progress deadline".into())
+    );
+}
+
+#[test]
+fn a_deployment_can_be_given_up_while_all_its_nodes_are_out_of_contact() {
+    let update = json!({ "MaxParallel": 1, "ProgressDeadline": 600_000_000_000u64 });
+    let disconnect = json!({ "LostAfter": 36_000_000_000_000u64 });
+    let (mut fleet, _) = cut_off_in_the_middle(&update, &disconnect);
+    for id in fleet.agents.keys().copied().collect::<Vec<_>>() {
+        fleet.disconnect(id);
+    }
+    act(&mut fleet, 1, DeploymentAction::Fail).unwrap();
+    assert_eq!(
+        deployment(&fleet),
+        (DeploymentStatus::Failed, "Deployment marked as failed".into())
+    );
 }
