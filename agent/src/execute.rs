@@ -47,6 +47,7 @@ impl Runtime {
             } => self.stop(task, &handle, &signal, timeout.to_std()),
             Effect::Signal { task, handle, signal } => self.signal(task, &handle, &signal),
             Effect::Remove(task, handle) => self.remove(task, &handle),
+            Effect::Sweep(alloc) => self.sweep(alloc),
             Effect::Destroy(alloc) => self.destroy(alloc),
             Effect::Watch(check) => self.watch(check),
             Effect::Unwatch(check) => self.checks.unwatch(&check),
@@ -183,6 +184,15 @@ impl Runtime {
         );
     }
 
+    fn sweep(&mut self, alloc: AllocId) {
+        let drivers = Arc::clone(&self.drivers);
+        self.lanes.submit_after_all(alloc, async move {
+            for (_, driver) in drivers.iter() {
+                end_leftovers(&**driver, alloc).await;
+            }
+        });
+    }
+
     /// Removes what is left of an allocation: also a task that still runs although the store has lost all trace of it,
     /// for only an order of the coordinator leads here.
     fn destroy(&mut self, alloc: AllocId) {
@@ -293,8 +303,14 @@ pub(crate) fn exit_of(exit: &holdfast_drivers::Exit) -> Exit {
 
 /// Ends and removes whatever `driver` still has of an allocation.
 async fn end_leftovers(driver: &dyn Driver, alloc: AllocId) {
-    // A driver that is not there has nothing that runs; what it finds when it comes back is logged then.
-    let found = driver.list().await.unwrap_or_default();
+    let found = loop {
+        match driver.list().await {
+            Ok(found) => break found,
+            // What it runs is looked at when it comes up.
+            Err(DriverError::Unavailable { .. }) => return,
+            Err(_) => tokio::time::sleep(DRIVER_RETRY).await,
+        }
+    };
     for task in found
         .into_iter()
         .filter(|task| task.handle.task.alloc == alloc.to_string())

@@ -283,8 +283,13 @@ impl Runtime {
     fn on_found(&self, found: &[Found], batch: &mut Vec<Input>) {
         for task in found.iter().filter(|task| task.running) {
             let known = task_ref(&task.handle.task);
-            if let Some(it) = known.filter(|it| self.agent.alloc(it.alloc).is_none()) {
-                tracing::warn!(task = %task.handle.task, job = task.job, "an unknown task runs; the coordinator is asked about it");
+            let is_over = |it: &TaskRef| {
+                self.agent
+                    .alloc(it.alloc)
+                    .is_none_or(|it| it.client.is_terminal())
+            };
+            if let Some(it) = known.filter(is_over) {
+                tracing::warn!(task = %task.handle.task, job = task.job, "a task runs that is unknown or over");
                 batch.push(Input::Orphan(it.alloc));
             }
         }

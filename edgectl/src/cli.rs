@@ -5,7 +5,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::client::Connection;
 use crate::command::{
-    alloc, completion, deployment, eval, job, local, node, operator, server, service, status,
+    alloc, completion, deployment, eval, fmt, job, local, node, operator, server, service, status,
 };
 use crate::session::{DONE, Exit, Session};
 
@@ -78,7 +78,6 @@ const NOT_YET_NOUNS: &[&str] = &[
     "agent-info",
     "check",
     "config",
-    "fmt",
     "keygen",
     "keyring",
     "license",
@@ -185,6 +184,8 @@ pub enum Command {
     },
     /// List jobs, or show whatever an id leads to
     Status(status::Status),
+    /// Format job files
+    Fmt(fmt::Fmt),
     /// Print where the web interface is
     Ui,
     /// Print or install the completion of a shell
@@ -214,6 +215,7 @@ impl Command {
                 job::Verb::Stop(args) => job::stop::run(session, args),
                 job::Verb::Validate(args) => job::validate::run(session, args),
                 job::Verb::Inspect(args) => job::inspect::run(session, args),
+                job::Verb::Fmt(args) => fmt::run(session, args),
                 job::Verb::Init(args) => job::init::run(session, args),
                 job::Verb::Allocs(args) => job::allocs::allocs(session, args),
                 job::Verb::Deployments(args) => job::allocs::deployments(session, args),
@@ -256,6 +258,7 @@ impl Command {
             },
             Self::Status(args) => status::run(session, args),
             Self::Completion(args) => completion::run(session, args),
+            Self::Fmt(args) => fmt::run(session, args),
             Self::Ui => ui(session),
             Self::Version => version(session),
             Self::Other(words) => unknown(&session.program, None, words),

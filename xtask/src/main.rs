@@ -3,10 +3,12 @@
 //! Each subcommand owns one file. None of them knows how a part of the product works inside; they build, start,
 //! measure and check.
 
+mod bench;
 mod bite;
 mod conformance;
 mod cross;
 mod demo;
+mod fuzz;
 mod measure;
 mod repository;
 mod setup;
@@ -40,8 +42,12 @@ enum Task {
     Conformance(conformance::Options),
     /// Tell stories of faults to both cores, one from each seed, and check every invariant after every step
     Sim(sim::Options),
+    /// Try damaged inputs on every parser that reads what others wrote
+    Fuzz(fuzz::Options),
     /// Plant known bugs in a scratch copy, one at a time, and count the stories that the simulator needs to find each
     Bite(bite::Options),
+    /// Run a benchmark in a release build, and print it beside what the original does
+    Bench(bench::Options),
     /// Measure the figures that Holdfast promises, and print them beside their targets and the best peer's
     Measure(measure::Options),
     /// Build the agent and edgectl as static binaries for the boxes in firmware-targets/
@@ -55,7 +61,9 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run_demo(&options),
         Task::Conformance(options) => conformance::run(&options),
         Task::Sim(options) => sim::run_task(&options),
+        Task::Fuzz(options) => fuzz::run_task(&options),
         Task::Bite(options) => bite::run_task(&options),
+        Task::Bench(options) => bench::run_task(&options),
         Task::Measure(options) => measure::run_task(&options),
         Task::Cross(options) => cross::run_task(&options),
     };

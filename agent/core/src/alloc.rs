@@ -5,6 +5,7 @@ use holdfast_shared::model::{ClientStatus, LifecycleHook, Task, TaskGroup, TaskR
 use holdfast_shared::time::{Duration, Timestamp};
 
 use crate::agent::{Agent, group_of};
+use crate::effect::Effect;
 use crate::input::TaskRef;
 use crate::record::{AllocRecord, TaskPhase};
 
@@ -238,6 +239,7 @@ impl Agent {
     }
 
     fn on_terminal(&mut self, id: AllocId) {
+        self.effect(Effect::Sweep(id));
         if self.allocs[&id].client == ClientStatus::Failed {
             self.declare_health(id, false, "Unhealthy because of failed task");
         }

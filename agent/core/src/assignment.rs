@@ -117,10 +117,13 @@ impl Agent {
         }
     }
 
-    /// Something runs here that nobody here knows. It is left alone: absence is no order.
+    /// Something runs here that nobody here knows. It is left alone: absence is no order. Unless its allocation is over.
     pub(crate) fn on_orphan(&mut self, id: AllocId) {
-        if !self.allocs.contains_key(&id) && self.orphans.insert(id) {
-            self.report_all();
+        match self.allocs.get(&id) {
+            Some(record) if record.client.is_terminal() => self.effect(Effect::Sweep(id)),
+            Some(_) => {}
+            None if self.orphans.insert(id) => self.report_all(),
+            None => {}
         }
     }
 

@@ -47,7 +47,9 @@ pub enum Effect {
     },
     /// Remove what a task that ended left with its driver (the container, not its files).
     Remove(TaskRef, Vec<u8>),
-    /// Delete the directories of an allocation that is over and forgotten.
+    /// End whatever drivers still run of an allocation that is over: a start without an answer may have happened.
+    Sweep(AllocId),
+    /// The same, and delete the directories: the allocation is forgotten.
     Destroy(AllocId),
     /// Begin to run a check every interval; each result is an `Input::Check`.
     Watch(CheckRef),

@@ -346,7 +346,7 @@ async fn a_lost_store_costs_no_task_and_what_is_assigned_again_is_adopted() {
     assert_eq!((again, register.held.generation), (node, 0));
     agent
         .wait_for("a word about the unknown task", |_| {
-            agent.log().contains("an unknown task runs")
+            agent.log().contains("a task runs that is unknown or over")
         })
         .await;
     coordinator.say(node, &assignments(1, &job, true)).await;

@@ -27,7 +27,7 @@ use crate::job_status;
 use crate::ledger::Ledger;
 use crate::options::Options;
 use crate::report;
-use crate::scheduler::feasible;
+use crate::scheduler;
 use crate::services;
 use crate::state::{Delta, State};
 
@@ -213,11 +213,13 @@ impl Coordinator {
                 ));
             }
             FromAgent::Interest(interest) => {
+                // Like everything that a node says, it is a sign of life.
                 if self
                     .contacts
                     .accepts(&self.ledger, node, interest.session)
                     .is_some()
                 {
+                    self.contacts.on_heard(&mut self.ledger, node, interest.session);
                     messages.extend(self.interests.on_interest(&self.ledger.state, node, interest));
                 }
             }
@@ -396,12 +398,9 @@ impl Coordinator {
             let Some(job) = state.jobs.get(&eval.job) else {
                 continue;
             };
-            let fits = nodes.iter().filter_map(|node| state.nodes.get(node)).any(|node| {
-                node.is_schedulable()
-                    && eval.failed_placements.keys().any(|group| {
-                        job.group(group)
-                            .is_some_and(|group| feasible::qualifies(job, group, node).is_ok())
-                    })
+            let fits = eval.failed_placements.keys().any(|group| {
+                let group = job.group(group);
+                group.is_some_and(|group| scheduler::some_qualify(&self.ledger.fleet, (job, group), nodes))
             });
             if fits {
                 let mut eval = (**eval).clone();

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use holdfast_shared::id::DeploymentId;
+use holdfast_shared::id::{AllocId, DeploymentId};
 use holdfast_shared::model::{
     Allocation, ClientStatus, Deployment, DeploymentGroup, DeploymentStatus, DesiredStatus, Job, Trigger,
 };
@@ -71,19 +71,20 @@ pub(crate) fn create(
     id
 }
 
-/// An allocation was placed, or taken along, on behalf of the deployment: its time begins to count.
-pub(crate) fn count_placed(ledger: &mut Ledger, id: DeploymentId, alloc: &Allocation) {
+/// Allocations were placed, or taken along, on behalf of the deployment: its time begins to count. Each is a group, and
+/// the allocation if it is a canary.
+pub(crate) fn count_placed(ledger: &mut Ledger, id: DeploymentId, placed: Vec<(&str, Option<AllocId>)>) {
     let now = ledger.now;
     change(ledger, id, |deployment| {
-        let Some(group) = deployment.groups.get_mut(&alloc.group) else {
-            return;
-        };
-        group.placed += 1;
-        if alloc.canary {
-            group.placed_canaries.push(alloc.id);
-        }
-        if !group.require_progress_by.is_set() && group.progress_deadline > Duration::ZERO {
-            group.require_progress_by = now + group.progress_deadline;
+        for (name, canary) in placed {
+            let Some(group) = deployment.groups.get_mut(name) else {
+                continue;
+            };
+            group.placed += 1;
+            group.placed_canaries.extend(canary);
+            if !group.require_progress_by.is_set() && group.progress_deadline > Duration::ZERO {
+                group.require_progress_by = now + group.progress_deadline;
+            }
         }
     });
 }

@@ -13,7 +13,7 @@ use crate::broker::Broker;
 use crate::ledger::Ledger;
 use crate::plan::Plan;
 use crate::reconciler::{Change, NodeView, ReconcileInput, reconcile, update};
-use crate::scheduler::feasible;
+use crate::scheduler::{self, feasible};
 use crate::state::State;
 
 /// Processes one evaluation to its end.
@@ -21,6 +21,11 @@ pub(crate) fn evaluate(ledger: &mut Ledger, broker: &Broker, id: EvalId) {
     let Some(eval) = ledger.state.evals.get(&id).cloned() else {
         return;
     };
+    // In a large fleet that would take longer than everything else.
+    debug_assert!(
+        ledger.state.nodes.len() > 64 || ledger.fleet.agrees_with(&ledger.state),
+        "the fleet is not what the state makes of it"
+    );
     // A clone costs next to nothing, and lets the plan write while the input is still looked at.
     let state = ledger.state.clone();
     let job = state
@@ -47,7 +52,7 @@ pub(crate) fn evaluate(ledger: &mut Ledger, broker: &Broker, id: EvalId) {
         allocs,
         everywhere: job
             .as_ref()
-            .map(|job| everywhere(&state, job))
+            .map(|job| everywhere(ledger, job))
             .unwrap_or_default(),
         deployment: state.latest_deployment(&eval.job).map(|it| &**it),
         change: &change,
@@ -98,20 +103,16 @@ fn views(state: &State, allocs: &[Arc<Allocation>]) -> BTreeMap<NodeId, NodeView
 }
 
 /// The nodes that qualify for each group of a job that runs everywhere.
-fn everywhere(state: &State, job: &Job) -> BTreeMap<String, BTreeSet<NodeId>> {
+fn everywhere(ledger: &mut Ledger, job: &Job) -> BTreeMap<String, BTreeSet<NodeId>> {
     if !job.job_type().is_system() {
         return BTreeMap::new();
     }
-    let qualified = |group| {
-        let nodes = state.nodes.values().filter(|node| node.is_schedulable());
-        nodes
-            .filter(|node| feasible::qualifies(job, group, node).is_ok())
-            .map(|node| node.id)
-            .collect()
-    };
     job.groups()
         .iter()
-        .map(|group| (group.name().to_owned(), qualified(group)))
+        .map(|group| {
+            let nodes = scheduler::qualified(&mut ledger.fleet, job, group);
+            (group.name().to_owned(), nodes)
+        })
         .collect()
 }
 

@@ -13,16 +13,19 @@ use holdfast_shared::model::{
 use holdfast_shared::time::Timestamp;
 
 use crate::options::Options;
+use crate::scheduler::fleet::Fleet;
 use crate::state::{Delta, State};
 
 /// How many events a node remembers.
 const NODE_EVENTS_MAX: usize = 10;
 
 /// State, and the changes of this turn.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ledger {
     /// What is so, changes of this turn included.
     pub(crate) state: State,
+    /// The nodes of that state, as the scheduler looks at them.
+    pub(crate) fleet: Fleet,
     /// Where new ids come from.
     pub(crate) ids: IdGenerator,
     /// The time of this turn.
@@ -38,6 +41,7 @@ impl Ledger {
         // A coordinator that is started twice with one seed must not give out the same ids twice.
         let seed = seed ^ (u128::from(state.index) << 64);
         Self {
+            fleet: Fleet::of(&state),
             state,
             ids: IdGenerator::from_seed(seed),
             now: Timestamp::ZERO,
@@ -72,8 +76,28 @@ impl Ledger {
             self.state.apply(&meta);
             self.open.push(meta);
         }
-        self.state.apply(&delta);
+        self.apply(&delta);
         self.open.push(delta);
+    }
+
+    /// Applies `delta` to the state and to the fleet that follows from it.
+    fn apply(&mut self, delta: &Delta) {
+        match delta {
+            Delta::Allocation(new) => {
+                let old = self.state.allocs.get(&new.id);
+                self.fleet.replace(old.map(Arc::as_ref), Some(new));
+            }
+            Delta::RemoveAllocation(id) => {
+                let old = self.state.allocs.get(id);
+                self.fleet.replace(old.map(Arc::as_ref), None);
+            }
+            Delta::RemoveNode(id) => self.fleet.remove_node(*id),
+            _ => {}
+        }
+        self.state.apply(delta);
+        if let Delta::Node(node) = delta {
+            self.fleet.put_node(node, &self.state);
+        }
     }
 
     /// Raises the epoch: from now on this state is the truth.

@@ -33,6 +33,7 @@ mod ledger;
 mod options;
 mod plan;
 pub mod reconciler;
+pub mod rehearsal;
 mod report;
 pub mod scheduler;
 mod services;

@@ -28,6 +28,8 @@ pub(crate) struct Plan<'a> {
     job: Option<&'a Job>,
     eval: Evaluation,
     deployment: Option<DeploymentId>,
+    /// What was placed or taken along for the deployment: groups, and allocations that are canaries.
+    placed: Vec<(&'a str, Option<AllocId>)>,
     failed: BTreeMap<String, PlacementReport>,
     queued: BTreeMap<String, u64>,
 }
@@ -45,6 +47,7 @@ impl<'a> Plan<'a> {
             job,
             eval,
             deployment: None,
+            placed: Vec::new(),
             failed: BTreeMap::new(),
             queued: BTreeMap::new(),
         }
@@ -83,6 +86,10 @@ impl<'a> Plan<'a> {
         }
         self.place_all(changes, &conditional);
         if let Some(id) = self.deployment {
+            let placed = std::mem::take(&mut self.placed);
+            if !placed.is_empty() {
+                deployment::count_placed(self.ledger, id, placed);
+            }
             if changes.deployed {
                 deployment::succeed(self.ledger, id);
             } else if !changes.in_place.is_empty() {
@@ -209,7 +216,8 @@ impl<'a> Plan<'a> {
         if let Some(deployment) = self.deployment_for(&alloc.group) {
             alloc.deployment = Some(deployment);
             alloc.health = None;
-            deployment::count_placed(self.ledger, deployment, &alloc);
+            let group = job.group(&alloc.group).map_or("", TaskGroup::name);
+            self.placed.push((group, alloc.canary.then_some(id)));
         }
         self.ledger.decide_alloc(alloc);
     }
@@ -263,7 +271,7 @@ impl<'a> Plan<'a> {
         let seed = self.eval.id.0 ^ u128::from(self.before.index);
         let mut scheduler = Scheduler::new(self.before, self.ledger.options.node_limit, seed);
         for stop in &changes.stops {
-            scheduler.release(stop.alloc);
+            scheduler.release(&mut self.ledger.fleet, &self.ledger.state, stop.alloc);
         }
         for place in &changes.places {
             if self.place(&mut scheduler, place)
@@ -276,7 +284,7 @@ impl<'a> Plan<'a> {
         }
         for place in &changes.destructive {
             let Some(old) = place.replaces else { continue };
-            scheduler.release(old);
+            scheduler.release(&mut self.ledger.fleet, &self.ledger.state, old);
             if self.place(&mut scheduler, place) {
                 self.stop(&Stop {
                     alloc: old,
@@ -284,13 +292,14 @@ impl<'a> Plan<'a> {
                     reason: reason::UPDATED,
                 });
             } else {
-                scheduler.withhold(old);
+                scheduler.withhold(&mut self.ledger.fleet, old);
             }
         }
+        scheduler.finish(&mut self.ledger.fleet);
     }
 
     /// Finds a place, and takes it. Answers whether there was one.
-    fn place(&mut self, scheduler: &mut Scheduler<'_>, place: &Place) -> bool {
+    fn place(&mut self, scheduler: &mut Scheduler<'a>, place: &Place) -> bool {
         let Some(current) = self.job else { return false };
         let older = place
             .version
@@ -307,11 +316,11 @@ impl<'a> Plan<'a> {
         match self.find(scheduler, place, (job, group)) {
             Ok(placement) => {
                 let alloc = self.new_alloc(job, place, placement);
-                scheduler.take(alloc.clone());
                 self.link(place, &alloc);
-                if let Some(deployment) = alloc.deployment {
-                    deployment::count_placed(self.ledger, deployment, &alloc);
+                if alloc.deployment.is_some() {
+                    self.placed.push((group.name(), alloc.canary.then_some(alloc.id)));
                 }
+                scheduler.take(&self.ledger.fleet, group, alloc.node);
                 self.ledger.decide_alloc(alloc);
                 true
             }
@@ -324,10 +333,10 @@ impl<'a> Plan<'a> {
     }
 
     fn find(
-        &self,
-        scheduler: &mut Scheduler<'_>,
+        &mut self,
+        scheduler: &mut Scheduler<'a>,
         place: &Place,
-        (job, group): (&Job, &TaskGroup),
+        (job, group): (&'a Job, &'a TaskGroup),
     ) -> Result<Placement, Box<PlacementReport>> {
         let previous = place.replaces.and_then(|id| self.before.allocs.get(&id));
         let penalized: BTreeSet<NodeId> = previous
@@ -357,12 +366,12 @@ impl<'a> Plan<'a> {
             && let Some(previous) = previous
         {
             wanted.only = Some(previous.node);
-            if let Ok(placement) = scheduler.place(&wanted) {
+            if let Ok(placement) = scheduler.place(&mut self.ledger.fleet, &wanted) {
                 return Ok(placement);
             }
             wanted.only = place.node;
         }
-        scheduler.place(&wanted)
+        scheduler.place(&mut self.ledger.fleet, &wanted)
     }
 
     /// Ties the allocation to the one it replaces.
@@ -375,11 +384,10 @@ impl<'a> Plan<'a> {
 
     fn new_alloc(&mut self, job: &Job, place: &Place, placement: Placement) -> Allocation {
         let previous = place.replaces.and_then(|id| self.alloc(id));
-        let policy = job
-            .group(&place.group)
-            .and_then(|group| group.reschedule_policy(job.job_type()));
         let reschedules = match (&previous, place.kind) {
             (Some(previous), PlaceKind::Reschedule(delay)) => {
+                let group = job.group(&place.group);
+                let policy = group.and_then(|group| group.reschedule_policy(job.job_type()));
                 reschedule::history(policy.as_ref(), previous, delay, self.ledger.now)
             }
             _ => Vec::new(),

@@ -4,6 +4,7 @@ pub mod alloc;
 pub mod completion;
 pub mod deployment;
 pub mod eval;
+pub mod fmt;
 pub mod job;
 pub mod local;
 pub mod node;

@@ -8,6 +8,7 @@ mod alloc;
 mod bodies;
 mod case;
 mod deployment;
+mod fmt;
 mod job;
 mod job_run;
 mod job_status;

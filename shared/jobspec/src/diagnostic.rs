@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::source::{Source, Span};
+use crate::syntax::fix::Fix;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Diagnostic {
     pub detail: String,
     /// Where; a variable that nobody set has no place.
     at: Option<(Arc<Source>, Span)>,
+    /// The replacement that puts it right, where that can be guessed.
+    pub(crate) fix: Option<Fix>,
 }
 
 impl Diagnostic {
@@ -27,6 +30,7 @@ impl Diagnostic {
             summary: summary.into(),
             detail: detail.into(),
             at: Some((Arc::clone(source), span)),
+            fix: None,
         }
     }
 
@@ -36,7 +40,13 @@ impl Diagnostic {
             summary: summary.into(),
             detail: detail.into(),
             at: None,
+            fix: None,
         }
+    }
+
+    /// The bytes of the file that it is about.
+    pub(crate) fn span(&self) -> Option<Span> {
+        self.at.as_ref().map(|(_, span)| span.clone())
     }
 
     /// `file:line,column-column`, when it has a place.
@@ -70,6 +80,29 @@ impl Diagnostic {
         }
         out.push_str(&self.detail);
         out.push('\n');
+        if let Some((fix, (source, _))) = self.fix.as_ref().zip(self.at.as_ref()) {
+            out.push_str(&fix.render(source));
+        }
+        out
+    }
+}
+
+impl Fix {
+    /// What to do, and the lines as they should be.
+    fn render(&self, source: &Source) -> String {
+        let (line, _) = source.position(self.span.start);
+        let start = source.text[..self.span.start].rfind('\n').map_or(0, |it| it + 1);
+        let rest = source.text[self.span.end..].lines().next().unwrap_or_default();
+        let right = format!(
+            "{}{}{rest}",
+            &source.text[start..self.span.start],
+            self.replacement
+        );
+        let gutter = " ".repeat(line.to_string().len());
+        let mut out = format!("help: {}\n{gutter} |\n", self.help);
+        for (index, text) in right.lines().enumerate() {
+            out.push_str(&format!("{} | {text}\n", line + index));
+        }
         out
     }
 }

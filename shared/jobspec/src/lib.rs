@@ -17,6 +17,7 @@ mod source;
 mod suggest;
 mod syntax;
 mod types;
+mod upgrade;
 mod validate;
 mod value;
 mod variables;
@@ -28,6 +29,7 @@ use holdfast_shared::model::Job;
 use serde_json::Value as Json;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
+pub use upgrade::{Upgraded, upgrade};
 pub use validate::{Surroundings, Validation, validate};
 
 use body::{Body, Expander};
@@ -49,6 +51,14 @@ pub struct ParseOptions {
     pub env: Vec<(String, String)>,
     /// Where relative paths of `file()` and its kin start. Without it they are disabled, as on a coordinator.
     pub base: Option<PathBuf>,
+}
+
+/// Whether a text is in the language at all, whatever it means.
+///
+/// # Errors
+/// The first place where it is not.
+pub fn check_syntax(file_name: &str, source: &str) -> Result<(), Diagnostic> {
+    parse::file(file_name, source).map(|_| ())
 }
 
 /// Reads a job file into a job, exactly as written: without defaults and not yet validated.

@@ -26,11 +26,21 @@ pub(crate) struct File {
 /// The first place where the text is no HCL.
 pub(crate) fn file(name: &str, text: &str) -> Result<File, Diagnostic> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.len() > BYTES_MAX {
+        let detail = format!("A job file has {} MiB at most.", BYTES_MAX >> 20);
+        return Err(Diagnostic::without_place("Job file too large", detail));
+    }
     let source = Arc::new(Source::new(name, text));
     let heredoc::Masked { mut text, flush } = heredoc::mask(text);
     for _ in 0..MOST_REPAIRS {
         let error = match hcl_edit::parser::parse_body(&text) {
-            Ok(body) => return Ok(File { source, body, flush }),
+            Ok(body) => {
+                // The parser lets strings inside interpolations run over lines.
+                return match syntax::split_string(&source) {
+                    None => Ok(File { source, body, flush }),
+                    Some(diagnostic) => Err(diagnostic),
+                };
+            }
             Err(error) => error,
         };
         let is_repeated = error.message().contains("redefined object key");
@@ -43,6 +53,9 @@ pub(crate) fn file(name: &str, text: &str) -> Result<File, Diagnostic> {
     let detail = format!("More than {MOST_REPAIRS} keys are repeated inside objects.");
     Err(Diagnostic::new((&source, 0..0), "Repeated keys", detail))
 }
+
+/// What is larger was not written by people.
+const BYTES_MAX: usize = 8 << 20;
 
 /// How many repeated object keys a file may have.
 const MOST_REPAIRS: usize = 64;

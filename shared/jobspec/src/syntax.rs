@@ -3,6 +3,7 @@
 //! The parser knows where it failed, not what was meant. A second, rough pass over the tokens finds the mistakes that
 //! people make, and names the places that HashiCorp's library names.
 
+pub(crate) mod fix;
 pub(crate) mod tokens;
 
 use std::sync::Arc;
@@ -11,16 +12,29 @@ use crate::diagnostic::Diagnostic;
 use crate::source::{Source, Span};
 use tokens::{Kind, Token, tokenize};
 
-/// The parser's complaint.
+/// The parser's complaint, with its correction where there is one.
 pub(crate) fn explain(source: &Arc<Source>, error: &hcl_edit::parser::Error) -> Diagnostic {
     let failed_at = error.location().offset().min(source.text.len());
     let tokens = tokenize(&source.text);
+    let mut diagnostic = name(source, &tokens, error, failed_at);
+    if let Some(span) = diagnostic.span() {
+        diagnostic.fix = fix::find(&source.text, &tokens, failed_at, &diagnostic.summary, &span);
+    }
+    diagnostic
+}
+
+fn name(
+    source: &Arc<Source>,
+    tokens: &[Token],
+    error: &hcl_edit::parser::Error,
+    failed_at: usize,
+) -> Diagnostic {
     if error.message().contains("redefined attribute") {
-        return redefined(source, &tokens, failed_at);
+        return redefined(source, tokens, failed_at);
     }
     let mut reader = Reader {
         source,
-        tokens: &tokens,
+        tokens,
         at: 0,
         depth: 0,
         failed_at,
@@ -62,6 +76,21 @@ fn redefined(source: &Arc<Source>, tokens: &[Token], failed_at: usize) -> Diagno
         format!("The argument {name:?} was already set at {place}. Each argument may be set only once.");
     Diagnostic::new((source, tokens[at].span.clone()), "Attribute redefined", detail)
 }
+
+/// A quoted string that runs over a line break.
+pub(crate) fn split_string(source: &Arc<Source>) -> Option<Diagnostic> {
+    let tokens = tokenize(&source.text);
+    let token = tokens.iter().find(|token| token.kind == Kind::OpenString)?;
+    let span = token.span.start + 1..token.span.end;
+    Some(Diagnostic::new(
+        (source, span),
+        "Invalid multi-line string",
+        SPLIT,
+    ))
+}
+
+const SPLIT: &str = "Quoted strings may not be split over multiple lines. To produce a multi-line string, either use the \
+                     \\n escape to represent a newline character or use the \"heredoc\" multi-line template syntax.";
 
 type Found = Result<(), Box<Diagnostic>>;
 
@@ -115,6 +144,10 @@ impl<'a> Reader<'a> {
         token
     }
 
+    fn is_comma(&self, token: &Token) -> bool {
+        &self.source.text[token.span.clone()] == ","
+    }
+
     fn token_at(&self, offset: usize) -> Span {
         let found = self.tokens.iter().find(|token| token.span.end > offset);
         found.map_or(offset..offset, |token| {
@@ -145,10 +178,7 @@ impl<'a> Reader<'a> {
                     return self.error(end..end, "Unterminated template string", detail);
                 }
                 Kind::OpenString => {
-                    let detail = "Quoted strings may not be split over multiple lines. To produce a multi-line string, \
-                                  either use the \\n escape to represent a newline character or use the \"heredoc\" \
-                                  multi-line template syntax.";
-                    return self.error(start + 1..token.span.end, "Invalid multi-line string", detail);
+                    return self.error(start + 1..token.span.end, "Invalid multi-line string", SPLIT);
                 }
                 Kind::String => {
                     if let Some((span, letter)) = bad_escape(&self.source.text, &token.span) {
@@ -214,6 +244,12 @@ impl<'a> Reader<'a> {
                 let after = self.next();
                 match after.kind {
                     Kind::Newline | Kind::End => Ok(()),
+                    _ if self.is_comma(after) => self.error(
+                        after.span.clone(),
+                        "Unexpected comma after argument",
+                        "Argument definitions must be separated by newlines, not commas. An argument definition must \
+                         end with a newline.",
+                    ),
                     _ => self.error(
                         after.span.clone(),
                         "Missing newline after argument",
@@ -319,6 +355,12 @@ impl<'a> Reader<'a> {
                  definition, which must also be closed on the same line. Place the block's closing brace immediately \
                  after the argument definition.",
             ),
+            _ if self.is_comma(after) => self.error(
+                after.span.clone(),
+                SINGLE,
+                "Single-line block syntax can include only one argument definition. To define multiple arguments, use \
+                 the multi-line block syntax with one argument definition per line.",
+            ),
             _ => self.error(
                 after.span.clone(),
                 SINGLE,
@@ -342,8 +384,10 @@ impl<'a> Reader<'a> {
                     };
                 }
                 Kind::Newline if open.is_empty() => return Ok(()),
+                Kind::Other if open.is_empty() && self.is_comma(token) => return Ok(()),
                 Kind::Close(_) if open.is_empty() => {
-                    return if is_single_line && !wants_operand {
+                    let may_end = is_single_line || (self.depth > 0 && token.kind == Kind::Close('}'));
+                    return if may_end && !wants_operand {
                         Ok(())
                     } else {
                         self.generic(token)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::placement::PlacementReport;
 use crate::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use crate::time::{Duration, Timestamp};
 use crate::transitions;
@@ -143,7 +144,7 @@ pub struct Allocation {
     /// How often and why it was rescheduled, oldest first.
     pub reschedules: Vec<RescheduleEvent>,
     /// What it takes of its node.
-    pub resources: TaskResources,
+    pub resources: Arc<TaskResources>,
     /// Ports that were assigned to it.
     pub ports: Vec<AssignedPort>,
     /// Addresses that the agent reports.
@@ -236,13 +237,27 @@ pub struct RescheduleEvent {
     pub delay: Duration,
 }
 
-/// What the tasks of an allocation take of their node.
+/// What the tasks of an allocation take of their node. Shared by all allocations of a group that take the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskResources {
     /// Megahertz, memory and memory at most (both MB) of each task, by name.
     pub tasks: BTreeMap<String, (u64, u64, u64)>,
     /// Megabytes of the shared disk.
     pub disk_mb: u64,
+    /// Devices that were assigned, by task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<AssignedDevice>,
+}
+
+/// Devices of one group of a node's devices that were assigned to a task.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignedDevice {
+    /// The task.
+    pub task: String,
+    /// `vendor/type/model` of the devices.
+    pub name: String,
+    /// Which of them.
+    pub ids: Vec<String>,
 }
 
 impl TaskResources {
@@ -343,48 +358,4 @@ pub struct TaskEvent {
     pub fails_task: bool,
     /// More of it, by name.
     pub details: BTreeMap<String, String>,
-}
-
-/// Why an allocation was placed where it is, or why it could not be placed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PlacementReport {
-    /// Nodes that were looked at.
-    pub nodes_evaluated: u64,
-    /// Nodes that did not qualify.
-    pub nodes_filtered: u64,
-    /// Nodes in the job's pool.
-    pub nodes_in_pool: u64,
-    /// The pool.
-    pub node_pool: String,
-    /// Ready nodes by datacenter.
-    pub nodes_available: BTreeMap<String, u64>,
-    /// Nodes that did not qualify, by class.
-    pub class_filtered: BTreeMap<String, u64>,
-    /// Nodes that did not qualify, by constraint.
-    pub constraint_filtered: BTreeMap<String, u64>,
-    /// Nodes that qualified and had no room.
-    pub nodes_exhausted: u64,
-    /// Nodes that had no room, by class.
-    pub class_exhausted: BTreeMap<String, u64>,
-    /// Nodes that had no room, by what was short.
-    pub dimension_exhausted: ExhaustedDimensions,
-    /// The best nodes, best first; at most five.
-    pub scores: Vec<NodeScore>,
-    /// Placements of the same group that failed for the same reason after this one.
-    pub coalesced_failures: u64,
-}
-
-/// Number of nodes by what was short there (`memory`, `cpu`, `ports: …`).
-pub type ExhaustedDimensions = BTreeMap<String, u64>;
-
-/// How a node scored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NodeScore {
-    /// The node.
-    pub node: NodeId,
-    /// Each component, by name (`binpack`, `job-anti-affinity`, …).
-    pub scores: BTreeMap<String, f64>,
-    /// Their mean: the node's rank.
-    pub norm_score: f64,
 }

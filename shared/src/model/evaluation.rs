@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::allocation::PlacementReport;
 use super::job::JobType;
+use super::placement::PlacementReport;
 use crate::id::{DeploymentId, EvalId, JobKey, NodeId};
 use crate::time::Timestamp;
 

@@ -13,15 +13,15 @@ pub mod group;
 pub mod job;
 pub mod network;
 pub mod node;
+pub mod placement;
 pub mod policy;
 pub mod restart;
 pub mod service;
 pub mod task;
 
 pub use allocation::{
-    AllocHealth, AllocNetwork, Allocation, AssignedPort, ClientStatus, DesiredStatus, DesiredTransition,
-    ExhaustedDimensions, NodeScore, PlacementReport, RescheduleEvent, TaskEvent, TaskResources, TaskRunState,
-    TaskState,
+    AllocHealth, AllocNetwork, Allocation, AssignedDevice, AssignedPort, ClientStatus, DesiredStatus,
+    DesiredTransition, RescheduleEvent, TaskEvent, TaskResources, TaskRunState, TaskState,
 };
 pub use constraint::{Affinity, Constraint, Spread, SpreadTarget};
 pub use deployment::{Deployment, DeploymentGroup, DeploymentStatus};
@@ -36,6 +36,7 @@ pub use node::{
     DriverState, Drivers, Eligibility, Fingerprint, HostNetwork, HostVolume, Node, NodeEvent, NodeResources,
     NodeStatus,
 };
+pub use placement::{Component, NodeScore, PlacementReport, Scores, Tally};
 pub use policy::{
     DelayFunction, Disconnect, DisconnectPolicy, Migrate, ReconcileStrategy, Reschedule, ReschedulePolicy,
     Restart, RestartPolicy, Update, UpdatePolicy,

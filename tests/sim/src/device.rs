@@ -12,7 +12,6 @@ use holdfast_shared::wire::ToAgent;
 
 use crate::broker::{KEEP_ALIVE, Letter};
 use crate::clock::Clock;
-use crate::jobs;
 use crate::network::Weather;
 use crate::podman::{Order, Podman};
 use crate::random::Random;
@@ -160,9 +159,9 @@ impl Device {
         group.task(&task.task)?.env.as_ref()
     }
 
-    /// Whether containers of this task end soon, and badly.
-    pub(crate) fn is_bad(&self, task: &TaskRef) -> bool {
-        self.task_env(task).is_some_and(|env| env.contains_key(jobs::BAD))
+    /// Whether the containers of this task are told so by their environment.
+    pub(crate) fn is_told(&self, task: &TaskRef, variable: &str) -> bool {
+        self.task_env(task).is_some_and(|env| env.contains_key(variable))
     }
 
     /// Whether the templates of this task ask for a service.
@@ -264,7 +263,7 @@ impl World {
         let device = &mut self.devices[number];
         let fingerprint = Box::new(device.fingerprint());
         let delay = device.random.millis(100, 3_000);
-        let unknown = |alloc: &AllocId| device.record(*alloc).is_none();
+        let unknown = |alloc: &AllocId| device.record(*alloc).is_none_or(|it| it.client.is_terminal());
         let running = device.podman.running().map(|task| task.alloc);
         let orphans: BTreeSet<AllocId> = running.filter(unknown).collect();
         self.answer(number, delay, Input::Fingerprint(fingerprint));
@@ -295,6 +294,7 @@ impl World {
                 if device.random.chance(50) {
                     device.write(under_way.unwrap_or_default());
                 }
+                device.backlog.clear();
                 self.tell(number, || "agent is killed".into());
                 if let Some(session) = link {
                     self.hang_up(number, session);
@@ -510,6 +510,7 @@ impl World {
             }
             Effect::Render(task) => self.render(number, task),
             Effect::Start(task) => {
+                self.check_start(number, &task);
                 self.tell(number, || format!("starts {task}"));
                 self.order(number, Order::Start(task));
             }
@@ -523,6 +524,7 @@ impl World {
                 let run = handle.try_into().map_or(0, u64::from_be_bytes);
                 self.order(number, Order::Remove(task, run));
             }
+            Effect::Sweep(alloc) => self.order(number, Order::Destroy(alloc)),
             Effect::Destroy(alloc) => {
                 self.tell(number, || format!("forgets {}", alloc.short()));
                 self.order(number, Order::Destroy(alloc));

@@ -1,4 +1,5 @@
-//! The jobs of a story. Each number is another way of living with disconnects; the size chooses the version.
+//! The jobs of a story. Each number is another way of living with disconnects, or another type of job; the size chooses
+//! the version.
 
 use holdfast_shared::id::JobKey;
 use holdfast_shared::model::Job;
@@ -7,6 +8,14 @@ use serde_json::{Value, json};
 
 /// The variable that makes the containers of a version end soon, and badly.
 pub(crate) const BAD: &str = "BAD";
+
+/// The variable that makes containers end after a while, and well.
+pub(crate) const ENDS: &str = "ENDS";
+
+/// What a job is for.
+const TYPES: [&str; 9] = [
+    "service", "service", "service", "service", "service", "service", "batch", "system", "sysbatch",
+];
 
 /// The service that the first job offers and the fourth one's template asks for.
 pub(crate) const SERVICE: &str = "web";
@@ -30,13 +39,18 @@ pub(crate) fn job(number: usize, size: u64) -> Job {
     if bad {
         env[BAD] = json!("yes");
     }
+    let kind = TYPES[number];
+    let (is_service, is_everywhere) = (kind == "service", kind.starts_with("sys"));
+    if kind.ends_with("batch") {
+        env[ENDS] = json!("yes");
+    }
     let mut task = json!({
         "Name": "t",
         "Driver": "podman",
         "Config": { "image": "busybox" },
         "Env": env,
         "KillTimeout": Duration::from_secs(5).0,
-        "Resources": { "CPU": 100, "MemoryMB": 64 },
+        "Resources": if is_everywhere { json!({ "CPU": 10, "MemoryMB": 16 }) } else { json!({ "CPU": 100, "MemoryMB": 64 }) },
     });
     if number == 3 {
         task["Templates"] = json!([{ "EmbeddedTmpl": "{{ range service \"web\" }}{{ .Address }}{{ end }}",
@@ -54,20 +68,25 @@ pub(crate) fn job(number: usize, size: u64) -> Job {
     };
     let mut group = json!({
         "Name": "g",
-        "Count": count,
+        "Count": if is_everywhere { 1 } else { count },
         "Networks": [{ "ReservedPorts": reserved, "DynamicPorts": [{ "Label": "dyn" }] }],
         "Services": services,
         "RestartPolicy": { "Attempts": 2, "Interval": minutes(5), "Delay": 2_000_000_000_i64,
             "Mode": if number == 0 { "delay" } else { "fail" } },
         "ReschedulePolicy": { "Delay": 5_000_000_000_i64, "DelayFunction": "exponential", "MaxDelay": minutes(5),
             "Unlimited": true },
-        "Update": update(number),
         "Tasks": [task],
     });
+    if is_service {
+        group["Update"] = update(number);
+    }
+    if is_everywhere {
+        group["ReschedulePolicy"] = json!(null);
+    }
     if let (Some(group), Some(more)) = (group.as_object_mut(), disconnect(number).as_object()) {
         group.extend(more.clone());
     }
-    let job = json!({ "ID": format!("job-{number}"), "Type": "service", "Priority": priority,
+    let job = json!({ "ID": format!("job-{number}"), "Type": kind, "Priority": priority,
         "Datacenters": ["dc1"], "TaskGroups": [group] });
     let mut job: Job = serde_json::from_value(job).expect("the operator writes valid jobs");
     job.canonicalize();
@@ -85,6 +104,9 @@ fn disconnect(number: usize) -> Value {
         2 => json!({}),
         3 => json!({ "Disconnect": { "LostAfter": minutes(60), "Reconcile": "keep_original" } }),
         4 => json!({ "Disconnect": { "LostAfter": minutes(20), "StopOnClientAfter": minutes(5) } }),
+        6 => json!({ "Disconnect": { "LostAfter": minutes(30) } }),
+        7 => json!({ "MaxClientDisconnect": minutes(60) }),
+        8 => json!({}),
         _ => json!({ "Disconnect": { "LostAfter": minutes(60), "Reconcile": "longest_running" } }),
     }
 }

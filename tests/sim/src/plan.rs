@@ -10,7 +10,7 @@ use crate::random::Random;
 use crate::world::Config;
 
 /// Jobs of a story.
-pub(crate) const JOBS: u64 = 6;
+pub(crate) const JOBS: u64 = 9;
 
 /// Something that is done to the world, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,13 +119,13 @@ pub fn plan(seed: u64, config: Config) -> Vec<Entry> {
         let kind = draw(&mut random, &wishes);
         entries.push(invent(&mut random, kind, config));
     }
-    // What changes everything that follows happens in some stories, and there at most once.
+    // What changes everything that follows happens in some stories, and in a few of them more than once.
     for (kind, percent) in [
         (Kind::CoordinatorWiped, 12),
         (Kind::CoordinatorRestored, 25),
         (Kind::Clone, 25),
     ] {
-        if random.chance(percent) {
+        while random.chance(percent) {
             let entry = invent(&mut random, kind, config);
             entries.push(entry);
             if kind != Kind::Clone {

@@ -66,6 +66,11 @@ impl Podman {
         self.containers.get(task).is_some_and(|it| it.exit.is_none())
     }
 
+    /// Whether the running agent process was told that the task runs, and not that it ended.
+    pub(crate) fn is_live(&self, task: &TaskRef) -> bool {
+        self.live.contains_key(task)
+    }
+
     pub(crate) const fn is_healthy(&self) -> bool {
         !self.hangs && !self.is_away
     }
@@ -197,8 +202,8 @@ impl World {
 
     /// The container of a task: the one that runs, if there is one.
     fn create_container(&mut self, number: usize, task: &TaskRef) -> u64 {
-        let fails = self.devices[number].is_bad(task);
         let device = &mut self.devices[number];
+        let (fails, ends) = (device.is_told(task, jobs::BAD), device.is_told(task, jobs::ENDS));
         let podman = &mut device.podman;
         if let Some(container) = podman.containers.get(task).filter(|it| it.exit.is_none()) {
             return container.run;
@@ -217,6 +222,7 @@ impl World {
                 weather.random.millis(1_000, weather.size * 1_000),
                 weather.random.below(2) as i32,
             )),
+            None if ends => Some((device.random.millis(1_000, 600_000), 0)),
             None => None,
         };
         if let Some((life, code)) = life {

@@ -141,6 +141,7 @@ fn answer(effect: Effect) -> Option<Input> {
         | Effect::Persist(_)
         | Effect::Signal { .. }
         | Effect::Remove(..)
+        | Effect::Sweep(_)
         | Effect::Destroy(_)
         | Effect::Unwatch(_) => return None,
     })

@@ -1,11 +1,11 @@
 use holdfast_shared::id::AllocId;
 use holdfast_shared::model::ClientStatus;
 use holdfast_shared::time::{Duration, Timestamp};
-use holdfast_shared::wire::{Assigned, Assignments, FromAgent, Held, ToAgent};
+use holdfast_shared::wire::{Assigned, Assignments, FromAgent, Held, JobSpec, ToAgent};
 use serde_json::json;
 
 use super::{TestBox, assigned, job};
-use crate::{Exit, Input, Link, Recovery, TaskInput};
+use crate::{Effect, Exit, Input, Link, Recovery, TaskInput};
 
 fn running_box() -> TestBox {
     let mut it = TestBox::new();
@@ -284,6 +284,47 @@ fn an_orphan_is_left_alone_until_the_coordinator_says_that_it_is_to_end() {
     (set.generation, set.stop) = (2, vec![AllocId(7)]);
     it.input(Input::Message(ToAgent::Assignments(set)));
     assert_eq!(it.log, ["destroy"]);
+}
+
+#[test]
+fn an_orphan_that_is_assigned_again_and_ends_before_it_was_adopted_is_ended() {
+    let mut it = TestBox::new();
+    it.link_up();
+    it.input(Input::Orphan(AllocId(1)));
+    it.log.clear();
+    let spec = job("service", json!([{ "Name": "t" }]), json!({}));
+    let set = |generation, run| {
+        Input::Message(ToAgent::Assignments(Assignments {
+            epoch: 1,
+            generation,
+            base: None,
+            allocs: vec![assigned(run, generation)],
+            stop: vec![],
+            jobs: vec![JobSpec::of(&spec, |_| true)],
+        }))
+    };
+    // The order to end comes before anything was prepared.
+    let unprepared = it.agent.handle(it.now, set(1, true));
+    assert!(
+        unprepared.contains(&Effect::Prepare(AllocId(1))),
+        "{unprepared:?}"
+    );
+    it.input(set(2, false));
+    assert_eq!(it.client(), ClientStatus::Complete);
+    assert_eq!(it.log, ["sweep"]);
+}
+
+#[test]
+fn what_runs_although_its_allocation_is_over_is_ended() {
+    let mut it = running_box();
+    let spec = job("service", json!([{ "Name": "t" }]), json!({}));
+    it.assign(6, None, vec![assigned(false, 6)], &spec);
+    assert_eq!(it.client(), ClientStatus::Complete);
+    it.log.clear();
+    it.published.clear();
+    it.input(Input::Orphan(AllocId(1)));
+    assert_eq!(it.log, ["sweep"]);
+    assert_eq!(it.published, []);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
     AllocHealth, Allocation, ClientStatus, Deployment, DeploymentGroup, DeploymentStatus, DesiredStatus,
     DesiredTransition, Disconnect, Job, NodeScore, NodeStatus, PlacementReport, Reschedule, RescheduleEvent,
-    Restart, Task, TaskGroup, TaskResources, TaskRunState, TaskState, Update,
+    Restart, Scores, Task, TaskGroup, TaskResources, TaskRunState, TaskState, Update,
 };
 use holdfast_shared::time::{Duration, Timestamp};
 use serde_json::Value;
@@ -212,7 +212,7 @@ pub(super) fn alloc(value: &Value, group: &str, now: Timestamp, ids: &mut Ids) -
     }
     let scores = value["score"].as_f64().map(|score| NodeScore {
         node: NodeId(0),
-        scores: BTreeMap::new(),
+        scores: Scores::default(),
         norm_score: score,
     });
     Allocation {
@@ -245,7 +245,7 @@ pub(super) fn alloc(value: &Value, group: &str, now: Timestamp, ids: &mut Ids) -
         previous: id("prev").map(AllocId),
         next: id("next").map(AllocId),
         reschedules: events(&value["resched_events"]),
-        resources: TaskResources::default(),
+        resources: Arc::new(TaskResources::default()),
         ports: Vec::new(),
         network: None,
         report: Arc::new(PlacementReport {

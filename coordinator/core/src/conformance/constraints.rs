@@ -8,8 +8,9 @@ use holdfast_shared::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::check::Check;
+use crate::scheduler::constraint;
 use crate::scheduler::distinct::{self, Uses};
-use crate::scheduler::{constraint, feasible};
+use crate::scheduler::feasible::Target;
 
 pub(super) fn run(kind: &str, input: &Value, expect: &Value) -> Option<Result<(), String>> {
     match kind {
@@ -66,7 +67,7 @@ fn resolve(input: &Value, expect: &Value) -> Result<(), String> {
         missed_heartbeat_index: 0,
         alloc_update_index: 0,
     };
-    let value = feasible::resolve(input["target"].as_str().unwrap_or_default(), &node);
+    let value = Target::new(input["target"].as_str().unwrap_or_default()).on(&node);
     // Ids in the vectors are names.
     let value = value.map(|value| {
         if value == node.id.to_string() {
@@ -81,24 +82,19 @@ fn resolve(input: &Value, expect: &Value) -> Result<(), String> {
     check.verdict()
 }
 
-fn counts(value: &Value) -> BTreeMap<String, usize> {
-    let entries = value.as_object().into_iter().flatten();
-    entries
-        .map(|(key, value)| (key.clone(), value.as_u64().unwrap_or(0) as usize))
-        .collect()
-}
-
 fn distinct(input: &Value, expect: &Value) -> Result<(), String> {
     let value = input["value"].as_str().unwrap_or_default();
     let feasible: Vec<Value> = if input["operator"] == "distinct_property" {
-        let uses = Uses {
-            existing: counts(&input["used"]),
-            planned: counts(&input["planned_placements"]),
-            stopped: counts(&input["planned_stops"]),
+        let count = |key: &str, value: &str| input[key][value].as_u64().unwrap_or(0) as usize;
+        let uses = |value: &str| Uses {
+            existing: count("used", value),
+            planned: count("planned_placements", value),
+            stopped: count("planned_stops", value),
         };
+        let limit = distinct::property_limit(value);
         let nodes = input["nodes"].as_object().into_iter().flatten();
-        let allowed =
-            nodes.filter(|(_, property)| distinct::property_allows(value, property.as_str(), &uses));
+        let allowed = nodes
+            .filter(|(_, property)| distinct::property_allows(limit, property.as_str().map(uses).as_ref()));
         allowed.map(|(node, _)| json!(node)).collect()
     } else {
         let nodes = input["nodes"]

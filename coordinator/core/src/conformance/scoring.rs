@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::check::Check;
 use crate::scheduler::rank::{self, Usage};
-use crate::scheduler::spread;
+use crate::scheduler::spread::{self, Spreading};
 
 pub(super) fn run(kind: &str, input: &Value, expect: &Value) -> Option<Result<(), String>> {
     let mut check = Check::default();
@@ -46,7 +46,10 @@ pub(super) fn run(kind: &str, input: &Value, expect: &Value) -> Option<Result<()
         ),
         "spread_even" => {
             let used = counts(&input["used"], &input["planned_placements"]);
-            let score = spread::even(&used, input["node_value"].as_str());
+            let here = input["node_value"]
+                .as_str()
+                .map(|value| used.get(value).copied().unwrap_or(0));
+            let score = spread::even(here, spread::extremes(used.values().copied()));
             component(Some(score).filter(|it| *it != 0.0), &nonzero(expect), &mut check);
         }
         "preemption" => {
@@ -149,16 +152,22 @@ fn targets(input: &Value) -> f64 {
     let (of_job, of_group): (Vec<&Value>, Vec<&Value>) = list.iter().partition(|it| it["level"] == "job");
     let job: Vec<Spread> = of_job.iter().map(|it| block(it)).collect();
     let group: Vec<Spread> = of_group.iter().map(|it| block(it)).collect();
-    let mut spreads = spread::spreads_of(&job, &group);
-    for (spread, value) in spreads.iter_mut().zip(of_group.iter().chain(&of_job)) {
-        spread.used = counts(&value["used"], &value["planned_placements"]);
-    }
+    let spreads = spread::spreads_of(&job, &group);
+    let used: Vec<BTreeMap<String, usize>> = of_group
+        .iter()
+        .chain(&of_job)
+        .map(|value| counts(&value["used"], &value["planned_placements"]))
+        .collect();
     let weights = spreads.iter().map(|it| it.weight).sum::<i64>()
         + input["other_group_weights_seen_before"].as_i64().unwrap_or(0);
     let count = input["count"].as_u64().unwrap_or(0) as usize;
     let mut lowest = -1.0;
-    let mut score = |node: &dyn Fn(&str) -> Option<String>| {
-        spread::score(&spreads, count, weights, &mut lowest, |attribute| node(attribute))
+    let mut score = |node: &dyn Fn(&str) -> Option<String>| -> f64 {
+        let contribution = |(spread, used): (&Spreading<'_>, &BTreeMap<String, usize>)| {
+            let goal = node(spread.attribute).and_then(|value| goal(spread, count, used, &value));
+            spread::toward(goal, spread.weight as f64 / weights as f64, &mut lowest)
+        };
+        spreads.iter().zip(&used).map(contribution).sum()
     };
     for visited in input["visited_before"].as_array().into_iter().flatten() {
         score(&|attribute| {
@@ -173,6 +182,22 @@ fn targets(input: &Value) -> f64 {
         let spread = list.iter().find(|it| it["attribute"] == attribute)?;
         spread["node_value"].as_str().map(str::to_owned)
     })
+}
+
+/// How many allocations a value should get, and how many it has. Values that no target names share what is left.
+fn goal(
+    spread: &Spreading<'_>,
+    count: usize,
+    used: &BTreeMap<String, usize>,
+    value: &str,
+) -> Option<(f64, usize)> {
+    if let Some(desired) = spread.desired(count, value) {
+        return Some((desired, used.get(value).copied().unwrap_or(0)));
+    }
+    let others = used
+        .iter()
+        .filter(|(value, _)| spread.desired(count, value).is_none());
+    Some((spread.remainder(count)?, others.map(|(_, number)| number).sum()))
 }
 
 fn order(input: &Value, expect: &Value, check: &mut Check) {
@@ -212,7 +237,9 @@ fn skip(input: &Value, expect: &Value, check: &mut Check) {
     let stream = input["stream"].as_array().map(Vec::as_slice).unwrap_or_default();
     let limits = |key: &str| input[key].as_u64().unwrap_or(0) as usize;
     let score = |option: &&Value| option["score"].as_f64().unwrap_or(0.0);
-    let taken = rank::visit(stream.iter(), (limits("limit"), limits("max_skip")), score);
+    let mut taken = Vec::new();
+    let limits = (limits("limit"), limits("max_skip"));
+    rank::visit(stream.iter(), limits, score, &mut taken);
     check.set(
         expect,
         "considered",

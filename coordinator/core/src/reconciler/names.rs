@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 pub(super) struct Names {
     prefix: String,
     taken: BTreeSet<usize>,
+    /// Every index below this is taken.
+    full_below: usize,
 }
 
 impl Names {
@@ -15,15 +17,16 @@ impl Names {
         Self {
             prefix: format!("{job}.{group}"),
             taken: taken.into_iter().collect(),
+            full_below: 0,
         }
     }
 
     /// The lowest free name, which is taken from now on.
     pub(super) fn next(&mut self) -> String {
-        let index = (0..)
-            .find(|index| !self.taken.contains(index))
-            .expect("there is no greatest number");
-        self.take(index)
+        while self.taken.contains(&self.full_below) {
+            self.full_below += 1;
+        }
+        self.take(self.full_below)
     }
 
     /// Whether nobody has this index.

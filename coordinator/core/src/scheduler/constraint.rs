@@ -3,43 +3,87 @@
 //! `distinct_hosts` and `distinct_property` are no operators on texts; `super::feasible` knows them.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
-use super::version;
+use regex::Regex;
+
+use super::version::Clauses;
 
 /// Whether `left operand right` holds; `None` is an attribute that the node lacks.
 pub fn holds(operand: &str, left: Option<&str>, right: Option<&str>) -> bool {
-    let both = left.zip(right);
-    let ordered =
-        |accept: fn(Ordering) -> bool| both.is_some_and(|(left, right)| accept(compare(left, right)));
-    match operand {
-        "" | "=" | "==" | "is" => both.is_some_and(|(left, right)| left == right),
-        "!=" | "not" => left.unwrap_or_default() != right.unwrap_or_default(),
-        "<" => ordered(Ordering::is_lt),
-        "<=" => ordered(Ordering::is_le),
-        ">" => ordered(Ordering::is_gt),
-        ">=" => ordered(Ordering::is_ge),
-        "regexp" => both.is_some_and(|(left, right)| {
-            regex::Regex::new(right).is_ok_and(|pattern| pattern.is_match(left))
-        }),
-        "version" => both.is_some_and(|(left, right)| version::satisfies(left, right)),
-        "semver" => both.is_some_and(|(left, right)| version::satisfies_semver(left, right)),
-        "set_contains" | "set_contains_all" => both.is_some_and(|(left, right)| {
-            let have = items(left);
-            items(right).iter().all(|item| have.contains(item))
-        }),
-        "set_contains_any" => both.is_some_and(|(left, right)| {
-            let have = items(left);
-            items(right).iter().any(|item| have.contains(item))
-        }),
-        "is_set" => left.is_some(),
-        "is_not_set" => left.is_none(),
-        _ => false,
+    Matcher::new(operand, right).matches(left)
+}
+
+/// An operator with its right side, understood once for many left sides.
+#[derive(Debug)]
+pub(crate) struct Matcher<'a> {
+    right: Option<&'a str>,
+    rule: Rule<'a>,
+}
+
+#[derive(Debug)]
+enum Rule<'a> {
+    Equal,
+    Different,
+    Ordered(fn(Ordering) -> bool),
+    Regexp(Option<Regex>),
+    Version(Clauses),
+    ContainsAll(BTreeSet<&'a str>),
+    ContainsAny(BTreeSet<&'a str>),
+    IsSet,
+    IsNotSet,
+    Never,
+}
+
+impl<'a> Matcher<'a> {
+    /// The operator called `operand`; `None` is an attribute that the node lacks.
+    pub(crate) fn new(operand: &str, right: Option<&'a str>) -> Self {
+        let rule = match (operand, right) {
+            ("is_set", _) => Rule::IsSet,
+            ("is_not_set", _) => Rule::IsNotSet,
+            ("!=" | "not", _) => Rule::Different,
+            (_, None) => Rule::Never,
+            ("" | "=" | "==" | "is", _) => Rule::Equal,
+            ("<", _) => Rule::Ordered(Ordering::is_lt),
+            ("<=", _) => Rule::Ordered(Ordering::is_le),
+            (">", _) => Rule::Ordered(Ordering::is_gt),
+            (">=", _) => Rule::Ordered(Ordering::is_ge),
+            ("regexp", Some(right)) => Rule::Regexp(Regex::new(right).ok()),
+            ("version", Some(right)) => Rule::Version(Clauses::lenient(right)),
+            ("semver", Some(right)) => Rule::Version(Clauses::strict(right)),
+            ("set_contains" | "set_contains_all", Some(right)) => Rule::ContainsAll(items(right).collect()),
+            ("set_contains_any", Some(right)) => Rule::ContainsAny(items(right).collect()),
+            _ => Rule::Never,
+        };
+        Self { right, rule }
+    }
+
+    /// Whether it holds for this left side.
+    pub(crate) fn matches(&self, left: Option<&str>) -> bool {
+        let right = self.right.unwrap_or_default();
+        match (&self.rule, left) {
+            (Rule::Different, _) => left.unwrap_or_default() != right,
+            (Rule::IsSet, _) => left.is_some(),
+            (Rule::IsNotSet, _) => left.is_none(),
+            (Rule::Never, _) | (_, None) => false,
+            (Rule::Equal, Some(left)) => left == right,
+            (Rule::Ordered(accept), Some(left)) => accept(compare(left, right)),
+            (Rule::Regexp(pattern), Some(left)) => {
+                pattern.as_ref().is_some_and(|pattern| pattern.is_match(left))
+            }
+            (Rule::Version(clauses), Some(left)) => clauses.accept(left),
+            (Rule::ContainsAll(wanted), Some(left)) => {
+                let have: BTreeSet<&str> = items(left).collect();
+                wanted.is_subset(&have)
+            }
+            (Rule::ContainsAny(wanted), Some(left)) => items(left).any(|item| wanted.contains(item)),
+        }
     }
 }
 
 /// The items of a list with commas, trimmed.
-fn items(text: &str) -> Vec<&str> {
-    text.split(',').map(str::trim).collect()
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim)
 }
 
 /// Order of two texts: as whole numbers if both are, else as decimal numbers if both are, else by bytes.

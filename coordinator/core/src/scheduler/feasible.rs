@@ -1,14 +1,13 @@
 //! Whether a node qualifies for a group at all: everything that does not depend on what else runs there.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use holdfast_shared::interpolate::resolve_target;
-use holdfast_shared::model::{Constraint, Job, Node, TaskGroup};
+use holdfast_shared::model::{Constraint, Job, Node, TaskGroup, Volume};
 
-use super::constraint;
-
-/// Why a node does not qualify: the text that people read.
-pub(crate) type Unfit = String;
+use super::constraint::Matcher;
 
 /// Whether the job's datacenters and node pool include the node.
 pub(crate) fn is_in_reach(job: &Job, node: &Node) -> bool {
@@ -28,32 +27,211 @@ fn or_default<'a>(text: &'a str, default: &'a str) -> &'a str {
 /// Whether the node qualifies for the group.
 ///
 /// # Errors
-/// The first thing that speaks against it.
-pub(crate) fn qualifies(job: &Job, group: &TaskGroup, node: &Node) -> Result<(), Unfit> {
+/// The first thing that speaks against it, as people read it.
+pub(crate) fn qualifies(job: &Job, group: &TaskGroup, node: &Node) -> Result<(), String> {
     if !is_in_reach(job, node) {
         return Err("datacenter or node pool".into());
     }
-    for constraint in job.constraints.iter().flatten() {
-        check(constraint, node)?;
+    let requirements = Requirements::new(job, group);
+    match requirements.unmet(node) {
+        None => Ok(()),
+        Some(at) => Err(requirements.text(at).to_string()),
     }
-    for task in group.tasks() {
-        let driver = node.fingerprint.drivers.get(&task.driver);
-        if !driver.is_some_and(|driver| driver.detected && driver.healthy) {
-            return Err("missing drivers".into());
+}
+
+/// Everything that a group requires of a node in itself, understood once for all nodes.
+#[derive(Debug)]
+pub(crate) struct Requirements<'a> {
+    list: Vec<(Requirement<'a>, Arc<str>)>,
+}
+
+#[derive(Debug)]
+enum Requirement<'a> {
+    Constraint(Check<'a>),
+    Driver(&'a str),
+    HostNetwork(&'a str),
+    Volume(&'a Volume),
+}
+
+impl<'a> Requirements<'a> {
+    /// What `group` of `job` requires, in the order in which it is looked at.
+    pub(crate) fn new(job: &'a Job, group: &'a TaskGroup) -> Self {
+        let mut list = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut constraint = |it: &'a Constraint| {
+            // Who has passed it once passes it again.
+            let first = seen.insert((&it.left, &it.operand, &it.right));
+            (first && !is_distinct(it)).then(|| {
+                let check = Check::new(&it.left, &it.operand, &it.right);
+                (Requirement::Constraint(check), describe(it).into())
+            })
+        };
+        list.extend(job.constraints.iter().flatten().filter_map(&mut constraint));
+        let missing: Arc<str> = "missing drivers".into();
+        let drivers = group.tasks().iter().map(|task| Requirement::Driver(&task.driver));
+        list.extend(drivers.map(|it| (it, Arc::clone(&missing))));
+        list.extend(group.constraints.iter().flatten().filter_map(&mut constraint));
+        let of_tasks = group
+            .tasks()
+            .iter()
+            .flat_map(|task| task.constraints.iter().flatten());
+        list.extend(of_tasks.filter_map(&mut constraint));
+        let ports = group
+            .networks()
+            .iter()
+            .flat_map(|network| network.reserved_ports().iter().chain(network.dynamic_ports()));
+        for port in ports.filter(|port| !matches!(port.host_network.as_str(), "" | "default")) {
+            let name = port.host_network.as_str();
+            let text = format!("missing host network {name:?} for port {:?}", port.label);
+            list.push((Requirement::HostNetwork(name), text.into()));
+        }
+        let incompatible: Arc<str> = "missing compatible host volumes".into();
+        let volumes = group.volumes.iter().flatten().map(|(_, volume)| volume);
+        list.extend(volumes.map(|it| (Requirement::Volume(it), Arc::clone(&incompatible))));
+        Self { list }
+    }
+
+    /// The first requirement that the node does not meet.
+    pub(crate) fn unmet(&self, node: &Node) -> Option<usize> {
+        self.list.iter().position(|(it, _)| !it.is_met_by(node))
+    }
+
+    /// A requirement, as people read it.
+    pub(crate) fn text(&self, at: usize) -> &Arc<str> {
+        &self.list[at].1
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether nodes of one computed class may differ in them.
+    pub(crate) fn are_unique(&self) -> bool {
+        self.list
+            .iter()
+            .any(|(it, _)| matches!(it, Requirement::Constraint(check) if check.is_unique()))
+    }
+}
+
+impl Requirement<'_> {
+    fn is_met_by(&self, node: &Node) -> bool {
+        let print = &node.fingerprint;
+        match self {
+            Self::Constraint(check) => check.holds(node),
+            Self::Driver(name) => print
+                .drivers
+                .get(*name)
+                .is_some_and(|driver| driver.detected && driver.healthy),
+            Self::HostNetwork(name) => print.host_networks.contains_key(*name),
+            Self::Volume(volume) => {
+                let host = print.host_volumes.get(&volume.source);
+                matches!(volume.kind.as_str(), "" | "host")
+                    && host.is_some_and(|host| volume.read_only || !host.read_only)
+            }
         }
     }
-    for constraint in group.constraints.iter().flatten() {
-        check(constraint, node)?;
+}
+
+/// One comparison of a node's properties, understood once for all nodes.
+#[derive(Debug)]
+pub(crate) struct Check<'a> {
+    left: Target<'a>,
+    operand: &'a str,
+    right: Target<'a>,
+    /// When the right side is the same for every node.
+    matcher: Option<Matcher<'a>>,
+}
+
+impl<'a> Check<'a> {
+    pub(crate) fn new(left: &'a str, operand: &'a str, right: &'a str) -> Self {
+        let right = Target::new(right);
+        let matcher = match right {
+            Target::Text(text) => Some(Matcher::new(operand, Some(text))),
+            _ => None,
+        };
+        Self {
+            left: Target::new(left),
+            operand,
+            right,
+            matcher,
+        }
     }
-    for constraint in group
-        .tasks()
-        .iter()
-        .flat_map(|task| task.constraints.iter().flatten())
+
+    /// Whether it holds on the node, with both sides resolved there.
+    pub(crate) fn holds(&self, node: &Node) -> bool {
+        let left = self.left.on(node);
+        match &self.matcher {
+            Some(matcher) => matcher.matches(left.as_deref()),
+            None => Matcher::new(self.operand, self.right.on(node).as_deref()).matches(left.as_deref()),
+        }
+    }
+
+    /// Whether nodes of one computed class may differ in it.
+    pub(crate) fn is_unique(&self) -> bool {
+        self.left.is_unique() || self.right.is_unique()
+    }
+}
+
+/// What a side of a comparison stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target<'a> {
+    /// The text itself.
+    Text(&'a str),
+    Attribute(&'a str),
+    Meta(&'a str),
+    NodeId,
+    Class,
+    /// Another reference.
+    Property(&'a str),
+}
+
+impl<'a> Target<'a> {
+    /// The target that a job writes so.
+    pub(crate) fn new(text: &'a str) -> Self {
+        let Some(inner) = text.strip_prefix("${") else {
+            return Self::Text(text);
+        };
+        // The closing brace is optional; what text behind it means, nobody but the resolver has to know.
+        let name = inner.strip_suffix('}').unwrap_or(inner);
+        match name {
+            _ if name.contains('}') => Self::Property(text),
+            "node.unique.id" => Self::NodeId,
+            "node.class" => Self::Class,
+            _ => match (name.strip_prefix("attr."), name.strip_prefix("meta.")) {
+                (Some(key), _) => Self::Attribute(key),
+                (_, Some(key)) => Self::Meta(key),
+                _ => Self::Property(text),
+            },
+        }
+    }
+
+    /// What it is on the node; `None` when the node lacks it.
+    pub(crate) fn on<'n>(self, node: &'n Node) -> Option<Cow<'n, str>>
+    where
+        'a: 'n,
     {
-        check(constraint, node)?;
+        let print = &node.fingerprint;
+        match self {
+            Self::Text(text) => Some(text.into()),
+            Self::Attribute(key) => print.attributes.get(key).map(|text| text.as_str().into()),
+            Self::Meta(key) => print.meta.get(key).map(|text| text.as_str().into()),
+            Self::NodeId => Some(node.id.to_string().into()),
+            // A class that nobody set is empty, not missing.
+            Self::Class => Some(print.node_class.as_str().into()),
+            Self::Property(target) => resolve_target(target, node).map(Cow::Borrowed),
+        }
     }
-    check_networks(group, node)?;
-    check_volumes(group, node)
+
+    /// Whether it stands for something that is a node's own.
+    fn is_unique(self) -> bool {
+        match self {
+            Self::Text(_) | Self::Class => false,
+            Self::NodeId => true,
+            Self::Attribute(key) | Self::Meta(key) => key.starts_with("unique."),
+            Self::Property(target) => target.contains("unique."),
+        }
+    }
 }
 
 /// Whether a constraint is about other allocations, not about the node.
@@ -62,37 +240,6 @@ pub(crate) fn is_distinct(constraint: &Constraint) -> bool {
         constraint.operand.as_str(),
         "distinct_hosts" | "distinct_property"
     )
-}
-
-fn check(constraint: &Constraint, node: &Node) -> Result<(), Unfit> {
-    if is_distinct(constraint) {
-        return Ok(());
-    }
-    if holds(&constraint.left, &constraint.operand, &constraint.right, node) {
-        Ok(())
-    } else {
-        Err(describe(constraint))
-    }
-}
-
-/// Whether `left operand right` holds on the node, with both sides resolved there.
-pub(crate) fn holds(left: &str, operand: &str, right: &str, node: &Node) -> bool {
-    constraint::holds(
-        operand,
-        resolve(left, node).as_deref(),
-        resolve(right, node).as_deref(),
-    )
-}
-
-/// What a target stands for on the node: the text itself when it is no reference, `None` when the node lacks it.
-pub(crate) fn resolve<'a>(target: &'a str, node: &'a Node) -> Option<Cow<'a, str>> {
-    match target.trim_start_matches("${").trim_end_matches('}') {
-        _ if !target.starts_with("${") => Some(target.into()),
-        "node.unique.id" => Some(node.id.to_string().into()),
-        // A class that nobody set is empty, not missing.
-        "node.class" => Some(node.fingerprint.node_class.as_str().into()),
-        _ => resolve_target(target, node).map(Cow::Borrowed),
-    }
 }
 
 /// A constraint as people read it.
@@ -105,35 +252,6 @@ pub(crate) fn describe(constraint: &Constraint) -> String {
     format!("{} {operand} {}", constraint.left, constraint.right)
         .trim()
         .to_owned()
-}
-
-fn check_networks(group: &TaskGroup, node: &Node) -> Result<(), Unfit> {
-    for network in group.networks() {
-        for port in network.reserved_ports().iter().chain(network.dynamic_ports()) {
-            let name = port.host_network.as_str();
-            if !matches!(name, "" | "default") && !node.fingerprint.host_networks.contains_key(name) {
-                return Err(format!("missing host network {name:?} for port {:?}", port.label));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn check_volumes(group: &TaskGroup, node: &Node) -> Result<(), Unfit> {
-    for volume in group.volumes.iter().flatten().map(|(_, volume)| volume) {
-        let fits = match volume.kind.as_str() {
-            "" | "host" => node
-                .fingerprint
-                .host_volumes
-                .get(&volume.source)
-                .is_some_and(|host| volume.read_only || !host.read_only),
-            _ => false,
-        };
-        if !fits {
-            return Err("missing compatible host volumes".into());
-        }
-    }
-    Ok(())
 }
 
 /// Whether `text` matches `pattern`, in which every `*` stands for any text.

@@ -1,43 +1,46 @@
 //! Where things run: one placement at a time, on the best of a few nodes that qualify and have room.
 //!
-//! The scheduler sees a snapshot and what this evaluation has decided so far; it changes nothing. It knows nothing of
-//! why something is to be placed.
+//! The scheduler sees the fleet, and what this evaluation has decided so far; it changes nothing else. It knows nothing
+//! of why something is to be placed. What all placements of an evaluation have in common is worked out once: the terms
+//! of each group, what each class of nodes makes of them, and how often properties are used.
 
+mod class;
 pub mod constraint;
 pub mod distinct;
 pub(crate) mod feasible;
+pub(crate) mod fleet;
+mod look;
 pub(crate) mod ports;
+mod property;
 pub mod rank;
 pub mod spread;
+mod terms;
+#[cfg(test)]
+mod tests;
 mod version;
 
-use std::borrow::Cow;
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, IdGenerator, NodeId};
-use holdfast_shared::model::{
-    Affinity, Allocation, AssignedPort, Constraint, Job, Node, NodeScore, PlacementReport, TaskGroup,
-    TaskResources,
-};
+use holdfast_shared::model::{Allocation, AssignedPort, Job, PlacementReport, TaskGroup, TaskResources};
 
 use crate::state::State;
 use distinct::Uses;
-use rank::Usage;
-use spread::Spreading;
-
-/// Nodes whose scores are kept with a placement.
-const SCORES_KEPT: usize = 5;
+use feasible::Requirements;
+use fleet::{Fleet, Reach};
+use look::{Candidate, Counts, Look, Packing, Standing};
+use property::Property;
+use terms::{Apart, PropertyAsk, Terms, Verdicts};
 
 /// What is to be placed.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct Wanted<'a, 'w> {
     /// The job, in the version that is placed.
     pub(crate) job: &'a Job,
     /// The group.
     pub(crate) group: &'a TaskGroup,
     /// Nodes on which it failed before.
-    pub(crate) penalized: &'a BTreeSet<NodeId>,
+    pub(crate) penalized: &'w BTreeSet<NodeId>,
     /// The only node that may be considered.
     pub(crate) only: Option<NodeId>,
 }
@@ -47,416 +50,337 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct Placement {
     pub(crate) node: NodeId,
     pub(crate) ports: Vec<AssignedPort>,
-    pub(crate) resources: TaskResources,
+    pub(crate) resources: Arc<TaskResources>,
     pub(crate) report: PlacementReport,
 }
 
 /// Places the allocations of one evaluation.
 pub(crate) struct Scheduler<'a> {
+    /// The state before the evaluation.
     state: &'a State,
     node_limit: usize,
-    /// Ready nodes, in the order in which they are looked at.
-    order: Vec<&'a Arc<Node>>,
+    random: IdGenerator,
+    /// The nodes that the job may use.
+    order: Option<Order>,
+    terms: Vec<Terms<'a>>,
+    properties: Vec<Property<'a>>,
+    /// Allocations of the job on each row.
+    of_job: Vec<u32>,
     /// Allocations that this evaluation stops.
     stopped: BTreeSet<AllocId>,
-    /// Allocations that this evaluation places.
-    placed: BTreeMap<NodeId, Vec<Allocation>>,
-    /// The nodes that the job may use.
-    reach: Option<Reach<'a>>,
-    /// Where looking goes on.
-    cursor: usize,
+    /// Rows and groups of the allocations that this evaluation places.
+    placed: Vec<(u32, &'a str)>,
     /// Affinities or spreads of an earlier group keep the limit raised.
     weighs: bool,
     /// Weights of the spreads of every group so far.
-    spread_weights: BTreeMap<String, i64>,
+    spread_weights: BTreeMap<&'a str, i64>,
     /// The lowest contribution of a spread so far.
-    lowest_spread: Cell<f64>,
+    lowest_spread: f64,
+    packing: Packing,
+    counts: Counts,
+    /// Nodes to choose from; kept for its memory.
+    taken: Vec<Candidate>,
 }
 
 /// The nodes that one version of the job may use, in the order in which they are looked at.
-struct Reach<'a> {
+struct Order {
     version: u64,
-    nodes: Vec<&'a Arc<Node>>,
-    /// What every report begins with.
-    report: PlacementReport,
+    reach: Arc<Reach>,
+    rows: Vec<u32>,
+    /// So many of the rows are shuffled already.
+    shuffled: usize,
+    /// Where looking goes on.
+    cursor: usize,
 }
 
-/// What all nodes are compared by for one placement.
-struct Criteria<'a> {
-    resources: TaskResources,
-    affinities: Vec<&'a Affinity>,
-    spreads: Vec<Spreading<'a>>,
-    spread_weights: i64,
-    /// Every `distinct_property`, and how often each value is used.
-    properties: Vec<(&'a Constraint, Uses)>,
-}
-
-/// A node that qualifies and has room.
-struct Candidate<'a> {
-    node: &'a Node,
-    ports: Vec<AssignedPort>,
-    scores: BTreeMap<String, f64>,
-    norm: f64,
+impl Order {
+    /// The row that is looked at in this place. Shuffling goes no further than looking does.
+    fn row(&mut self, at: usize, random: &mut IdGenerator) -> u32 {
+        while self.shuffled <= at {
+            let left = (self.rows.len() - self.shuffled) as u64;
+            let other = self.shuffled + (random.next_u64() % left) as usize;
+            self.rows.swap(self.shuffled, other);
+            self.shuffled += 1;
+        }
+        self.rows[at]
+    }
 }
 
 impl<'a> Scheduler<'a> {
     /// A scheduler for one evaluation; `seed` decides the order in which nodes are looked at.
     pub(crate) fn new(state: &'a State, node_limit: usize, seed: u128) -> Self {
-        let mut order: Vec<&Arc<Node>> = state
-            .nodes
-            .values()
-            .filter(|node| node.is_schedulable())
-            .collect();
-        let mut random = IdGenerator::from_seed(seed);
-        for at in (1..order.len()).rev() {
-            order.swap(at, (random.next_u64() % (at as u64 + 1)) as usize);
-        }
         Self {
             state,
             node_limit,
-            order,
+            random: IdGenerator::from_seed(seed),
+            order: None,
+            terms: Vec::new(),
+            properties: Vec::new(),
+            of_job: Vec::new(),
             stopped: BTreeSet::new(),
-            placed: BTreeMap::new(),
-            reach: None,
-            cursor: 0,
+            placed: Vec::new(),
             weighs: false,
             spread_weights: BTreeMap::new(),
-            lowest_spread: Cell::new(-1.0),
+            lowest_spread: -1.0,
+            packing: Packing::new(rank::binpack),
+            counts: Counts::default(),
+            taken: Vec::new(),
         }
     }
 
-    /// An allocation gives its resources back.
-    pub(crate) fn release(&mut self, alloc: AllocId) {
-        self.stopped.insert(alloc);
+    /// An allocation gives its resources back, unless it has done so by now.
+    pub(crate) fn release(&mut self, fleet: &mut Fleet, now: &State, id: AllocId) {
+        if let Some(alloc) = now.allocs.get(&id) {
+            fleet.release(alloc);
+        }
+        if let Some(alloc) = self.state.allocs.get(&id)
+            && !alloc.is_terminal()
+            && self.stopped.insert(id)
+            && let Some(row) = fleet.row(alloc.node)
+        {
+            let at = (row, alloc.group.as_str());
+            self.recount(at, |uses| uses.stopped += 1, |number| *number -= 1);
+        }
     }
 
     /// An allocation keeps its resources after all.
-    pub(crate) fn withhold(&mut self, alloc: AllocId) {
-        self.stopped.remove(&alloc);
+    pub(crate) fn withhold(&mut self, fleet: &mut Fleet, id: AllocId) {
+        if let Some(alloc) = self.state.allocs.get(&id)
+            && self.stopped.remove(&id)
+            && let Some(row) = fleet.row(alloc.node)
+        {
+            fleet.withhold(alloc);
+            let at = (row, alloc.group.as_str());
+            self.recount(at, |uses| uses.stopped -= 1, |number| *number += 1);
+        }
     }
 
-    /// An allocation was placed.
-    pub(crate) fn take(&mut self, alloc: Allocation) {
-        self.placed.entry(alloc.node).or_default().push(alloc);
+    /// Nothing more is placed: what was released and goes on running counts again.
+    pub(crate) fn finish(self, fleet: &mut Fleet) {
+        for alloc in self.stopped.iter().filter_map(|id| self.state.allocs.get(id)) {
+            fleet.withhold(alloc);
+        }
+    }
+
+    /// An allocation of the group was placed.
+    pub(crate) fn take(&mut self, fleet: &Fleet, group: &'a TaskGroup, node: NodeId) {
+        if let Some(row) = fleet.row(node) {
+            let at = (row, group.name());
+            self.placed.push(at);
+            self.recount(at, |uses| uses.planned += 1, |number| *number += 1);
+        }
+    }
+
+    /// Counts a change of one of the job's allocations.
+    fn recount(&mut self, (row, group): (u32, &str), uses: impl Fn(&mut Uses), number: impl Fn(&mut u32)) {
+        for property in &mut self.properties {
+            property.count((row, group), &uses);
+        }
+        self.of_job.get_mut(row as usize).into_iter().for_each(&number);
+        for terms in self.terms.iter_mut().filter(|it| it.group.name() == group) {
+            number(&mut terms.crowd[row as usize]);
+        }
     }
 
     /// The best place for what is wanted.
     ///
     /// # Errors
     /// Why there is none.
-    pub(crate) fn place(&mut self, wanted: &Wanted<'_>) -> Result<Placement, Box<PlacementReport>> {
-        let (job, group) = (wanted.job, wanted.group);
-        let criteria = self.criteria(job, group);
-        self.weighs |= !criteria.affinities.is_empty() || !criteria.spreads.is_empty();
-        self.look_around(job);
-        let reach = self.reach.as_ref().expect("it was looked around just now");
-        let mut report = reach.report.clone();
-        let batch = job.job_type().is_batch();
-        let limit = rank::visit_limit(
-            reach.nodes.len(),
-            batch,
-            self.weighs,
-            group.count(),
-            self.node_limit,
-        );
-        // Every placement goes on where the last one stopped looking, so that a large fleet fills up evenly.
-        let (passed, ahead) = reach.nodes.split_at(self.cursor.min(reach.nodes.len()));
-        let mut looked_at = 0;
-        let anywhere = wanted.only.is_none();
-        let candidates = ahead.iter().chain(passed).take_while(|_| anywhere);
-        let candidates = candidates.inspect(|_| looked_at += 1).copied();
-        let candidates = candidates
-            .chain(self.only(wanted))
-            .filter_map(|node| self.candidate(node, wanted, &criteria, &mut report));
-        let taken = rank::visit(candidates, (limit, rank::SKIPPED_MAX), |candidate| candidate.norm);
-        let best = rank::best(&taken, |candidate| candidate.norm);
-        let Some(best) = best else {
+    pub(crate) fn place(
+        &mut self,
+        fleet: &mut Fleet,
+        wanted: &Wanted<'a, '_>,
+    ) -> Result<Placement, Box<PlacementReport>> {
+        self.look_around(fleet, wanted.job);
+        let at = self.terms_of(fleet, wanted);
+        let terms = &mut self.terms[at];
+        self.weighs |= terms.weigh();
+        let order = self.order.as_mut().expect("it was looked around just now");
+        let nodes = order.rows.len();
+        let batch = wanted.job.job_type().is_batch();
+        let limit = rank::visit_limit(nodes, batch, self.weighs, terms.count, self.node_limit);
+        let weights = self.spread_weights.values().sum();
+        let properties = &self.properties;
+        let standing = |term| Standing::of(term, &properties[term.property], weights);
+        self.counts.clear();
+        let mut look = Look {
+            fleet,
+            standings: terms.spreads.iter().map(standing).collect(),
+            terms,
+            properties,
+            of_job: &self.of_job,
+            penalized: wanted.penalized,
+            packing: &mut self.packing,
+            counts: &mut self.counts,
+            lowest: &mut self.lowest_spread,
+        };
+        let limits = (limit, rank::SKIPPED_MAX);
+        let taken = &mut self.taken;
+        taken.clear();
+        if let Some(node) = wanted.only {
+            let row = only(fleet, wanted.job, node);
+            let candidates = row.into_iter().filter_map(|row| look.candidate(row));
+            rank::visit(candidates, limits, |it| it.norm, taken);
+        } else {
+            // Every placement goes on where the last one stopped looking, so that a large fleet fills up evenly.
+            let (start, random) = (order.cursor, &mut self.random);
+            let candidates = (0..nodes).filter_map(|step| {
+                let at = start + step;
+                let at = if at < nodes { at } else { at - nodes };
+                order.cursor = if at + 1 < nodes { at + 1 } else { 0 };
+                look.candidate(order.row(at, random))
+            });
+            rank::visit(candidates, limits, |it| it.norm, taken);
+        }
+        let terms = &self.terms[at];
+        let mut report = self.counts.report(&order.reach, fleet, &terms.reasons);
+        let Some(best) = rank::best(taken, |candidate| candidate.norm) else {
             return Err(Box::new(report));
         };
-        report.scores = top_scores(&taken, best.node.id);
-        let placement = Placement {
-            node: best.node.id,
-            ports: best.ports.clone(),
-            resources: criteria.resources.clone(),
+        report.scores = look::top_scores(fleet, taken, best);
+        let ports = ports::assign(&terms.ports, fleet.node(best.row), fleet.ports(best.row));
+        Ok(Placement {
+            node: fleet.id(best.row),
+            ports: ports.unwrap_or_default(),
+            resources: Arc::clone(&terms.resources),
             report,
-        };
-        if wanted.only.is_none() {
-            self.cursor = (self.cursor + looked_at) % reach.nodes.len().max(1);
-        }
-        Ok(placement)
+        })
     }
 
-    /// The only node that may be considered, if the job may use it: a search among all would cost the square of the fleet.
-    fn only(&self, wanted: &Wanted<'_>) -> Option<&'a Arc<Node>> {
-        let node = self.state.nodes.get(&wanted.only?)?;
-        let usable = node.is_schedulable()
-            && feasible::is_in_pool(wanted.job, node)
-            && feasible::is_in_reach(wanted.job, node);
-        usable.then_some(node)
+    /// The nodes that the job may use, in the order in which they are going to be looked at.
+    #[cfg(test)]
+    pub(crate) fn order_of(&mut self, fleet: &mut Fleet, job: &Job) -> Vec<NodeId> {
+        self.look_around(fleet, job);
+        let order = self.order.as_mut().expect("it was looked around just now");
+        let rows = 0..order.rows.len();
+        rows.map(|at| fleet.id(order.row(at, &mut self.random))).collect()
     }
 
     /// Finds the nodes that the job may use at all, once for each of its versions.
-    fn look_around(&mut self, job: &Job) {
-        if self
-            .reach
-            .as_ref()
-            .is_some_and(|reach| reach.version == job.version())
-        {
+    fn look_around(&mut self, fleet: &mut Fleet, job: &Job) {
+        if self.order.as_ref().is_some_and(|it| it.version == job.version()) {
             return;
         }
-        let mut report = PlacementReport {
-            node_pool: job.node_pool().to_owned(),
-            ..PlacementReport::default()
-        };
-        let mut nodes = Vec::new();
-        for node in self.order.iter().filter(|node| feasible::is_in_pool(job, node)) {
-            report.nodes_in_pool += 1;
-            if feasible::is_in_reach(job, node) {
-                *report
-                    .nodes_available
-                    .entry(node.fingerprint.datacenter.clone())
-                    .or_default() += 1;
-                nodes.push(*node);
-            }
-        }
-        self.reach = Some(Reach {
+        let reach = fleet.reach(job);
+        self.order = Some(Order {
             version: job.version(),
-            nodes,
-            report,
+            rows: reach.rows.clone(),
+            reach,
+            shuffled: 0,
+            cursor: 0,
         });
-        self.cursor = 0;
     }
 
-    /// What nodes are compared by.
-    fn criteria<'w>(&mut self, job: &'w Job, group: &'w TaskGroup) -> Criteria<'w> {
-        let listed = |spreads: &'w Option<Vec<_>>| spreads.as_deref().unwrap_or_default();
-        let mut spreads = spread::spreads_of(listed(&job.spreads), listed(&group.spreads));
-        for spread in &mut spreads {
-            spread.used = self.uses(job, Some(group), spread.attribute).totals();
-        }
-        let weights = spreads.iter().map(|spread| spread.weight).sum();
-        self.spread_weights.insert(group.name().to_owned(), weights);
-        let of_job = job.constraints.iter().flatten().map(|it| (it, None));
-        let of_group = group.constraints.iter().flatten().map(|it| (it, Some(group)));
-        let properties = of_job
-            .chain(of_group)
-            .filter(|(it, _)| it.operand == "distinct_property");
-        Criteria {
-            resources: resources(group),
-            affinities: affinities(job, group).collect(),
-            spreads,
-            spread_weights: self.spread_weights.values().sum(),
-            properties: properties
-                .map(|(it, scope)| (it, self.uses(job, scope, &it.left)))
-                .collect(),
-        }
-    }
-
-    /// How often each value of a property is used by the job, or by one group of it.
-    fn uses(&self, job: &Job, scope: Option<&TaskGroup>, attribute: &str) -> Uses {
-        let key = job.key();
-        let mut uses = Uses::default();
-        let counts = |alloc: &Allocation| scope.is_none_or(|group| group.name() == alloc.group);
-        let value = |alloc: &Allocation| {
-            let node = self.state.nodes.get(&alloc.node)?;
-            feasible::resolve(attribute, node).map(Cow::into_owned)
-        };
-        for alloc in self
-            .state
-            .allocs_of_job(&key)
-            .filter(|alloc| !alloc.is_terminal() && counts(alloc))
-        {
-            let Some(value) = value(alloc) else { continue };
-            if self.stopped.contains(&alloc.id) {
-                *uses.stopped.entry(value.clone()).or_default() += 1;
-            }
-            *uses.existing.entry(value).or_default() += 1;
-        }
-        for alloc in self.placed.values().flatten().filter(|alloc| counts(alloc)) {
-            if let Some(value) = value(alloc) {
-                *uses.planned.entry(value).or_default() += 1;
-            }
-        }
-        uses
-    }
-
-    /// Looks at one node, and writes down what speaks against it.
-    fn candidate<'n>(
-        &self,
-        node: &'n Node,
-        wanted: &Wanted<'_>,
-        criteria: &Criteria<'_>,
-        report: &mut PlacementReport,
-    ) -> Option<Candidate<'n>> {
-        let (job, group) = (wanted.job, wanted.group);
-        report.nodes_evaluated += 1;
-        let others: Vec<&Allocation> = self.proposed(node.id).collect();
-        let unfit = feasible::qualifies(job, group, node)
-            .and_then(|()| distinct_hosts(job, group, &others))
-            .and_then(|()| distinct_properties(criteria, node));
-        if let Err(reason) = unfit {
-            report.nodes_filtered += 1;
-            *report.constraint_filtered.entry(reason).or_default() += 1;
-            count_class(&mut report.class_filtered, node);
-            return None;
-        }
-        let capacity = Usage::capacity(&node.fingerprint.resources);
-        let mut used = Usage::default();
-        others.iter().for_each(|alloc| used.add(&alloc.resources));
-        used.add(&criteria.resources);
-        let ports = ports::assign(group, node, others.iter().copied());
-        let short = used
-            .exceeds(&capacity)
-            .map(str::to_owned)
-            .or_else(|| ports.as_ref().err().cloned());
-        if let Some(dimension) = short {
-            report.nodes_exhausted += 1;
-            *report.dimension_exhausted.entry(dimension).or_default() += 1;
-            count_class(&mut report.class_exhausted, node);
-            return None;
-        }
-        let scores = self.scores(node, wanted, criteria, (&used, &others));
-        let norm = rank::mean(scores.values().copied());
-        Some(Candidate {
-            node,
-            ports: ports.unwrap_or_default(),
-            scores,
-            norm,
-        })
-    }
-
-    /// Every component of the score that counts, by name.
-    fn scores(
-        &self,
-        node: &Node,
-        wanted: &Wanted<'_>,
-        criteria: &Criteria<'_>,
-        (used, others): (&Usage, &[&Allocation]),
-    ) -> BTreeMap<String, f64> {
-        let (job, group) = (wanted.job, wanted.group);
-        let (key, capacity) = (job.key(), Usage::capacity(&node.fingerprint.resources));
-        let colliding = others
+    /// The terms of what is wanted, worked out when it is wanted first.
+    fn terms_of(&mut self, fleet: &mut Fleet, wanted: &Wanted<'a, '_>) -> usize {
+        let known = self
+            .terms
             .iter()
-            .filter(|it| it.job == key && it.group == group.name())
-            .count();
-        let prefers = |it: &Affinity| feasible::holds(&it.left, &it.operand, &it.right, node);
-        let affinities = criteria
-            .affinities
-            .iter()
-            .map(|it| (it.weight.unwrap_or(50), prefers(it)));
-        let mut lowest = self.lowest_spread.get();
-        let spread = spread::score(
-            &criteria.spreads,
-            group.count(),
-            criteria.spread_weights,
-            &mut lowest,
-            |attribute| feasible::resolve(attribute, node).map(Cow::into_owned),
-        );
-        self.lowest_spread.set(lowest);
-        [
-            ("binpack", Some(rank::binpack(used, &capacity) / 18.0)),
-            ("job-anti-affinity", rank::anti_affinity(colliding, group.count())),
-            (
-                "node-reschedule-penalty",
-                wanted.penalized.contains(&node.id).then_some(-1.0),
-            ),
-            ("node-affinity", rank::affinity(affinities)),
-            ("allocation-spread", Some(spread).filter(|score| *score != 0.0)),
-        ]
+            .position(|it| std::ptr::eq(it.group, wanted.group));
+        if let Some(at) = known {
+            return at;
+        }
+        let (job, group) = (wanted.job, wanted.group);
+        let asks = terms::property_asks(job, group);
+        let numbers: Vec<usize> = asks.iter().map(|ask| self.property(fleet, job, *ask)).collect();
+        let mut terms = Terms::new(job, group, fleet, &self.properties, &numbers);
+        for (row, _) in self.live(fleet, job).filter(|(_, it)| *it == group.name()) {
+            terms.crowd[row as usize] += 1;
+        }
+        if terms.apart == Apart::OfJob && self.of_job.is_empty() {
+            let mut of_job = vec![0; fleet.len()];
+            self.live(fleet, job)
+                .for_each(|(row, _)| of_job[row as usize] += 1);
+            self.of_job = of_job;
+        }
+        self.spread_weights
+            .entry(group.name())
+            .or_insert(terms.spread_weights());
+        self.terms.push(terms);
+        self.terms.len() - 1
+    }
+
+    /// Rows and groups of what the job has once this evaluation's decisions are carried out.
+    fn live<'s>(&'s self, fleet: &'s Fleet, job: &'s Job) -> impl Iterator<Item = (u32, &'s str)> {
+        let stays = self
+            .stored(job)
+            .filter(|alloc| !self.stopped.contains(&alloc.id))
+            .filter_map(|alloc| Some((fleet.row(alloc.node)?, alloc.group.as_str())));
+        let placed = self.placed.iter().copied();
+        stays.chain(placed)
+    }
+
+    /// What the job had before this evaluation.
+    fn stored(&self, job: &Job) -> impl Iterator<Item = &'a Arc<Allocation>> {
+        let all = self.state.allocs_of_job(&job.key());
+        all.filter(|alloc| !alloc.is_terminal())
+    }
+
+    /// The number of a property whose uses are counted.
+    fn property(&mut self, fleet: &mut Fleet, job: &Job, ask: PropertyAsk<'a>) -> usize {
+        let same = |it: &Property<'_>| (it.attribute, it.scope) == (ask.attribute, ask.scope);
+        if let Some(at) = self.properties.iter().position(same) {
+            return at;
+        }
+        let mut property = Property::new(ask.attribute, ask.scope, fleet.column(ask.attribute));
+        for alloc in self.stored(job) {
+            let Some(row) = fleet.row(alloc.node) else {
+                continue;
+            };
+            let stopped = usize::from(self.stopped.contains(&alloc.id));
+            property.count((row, &alloc.group), |uses| {
+                uses.existing += 1;
+                uses.stopped += stopped;
+            });
+        }
+        for (row, group) in &self.placed {
+            property.count((*row, group), |uses| uses.planned += 1);
+        }
+        self.properties.push(property);
+        self.properties.len() - 1
+    }
+}
+
+/// The row of the only node that may be considered, if the job may use it: a search among all would cost the square of
+/// the fleet.
+fn only(fleet: &Fleet, job: &Job, node: NodeId) -> Option<u32> {
+    let row = fleet.row(node)?;
+    let node = fleet.node(row);
+    (node.is_schedulable() && feasible::is_in_reach(job, node)).then_some(row)
+}
+
+/// The ready nodes that qualify for a group.
+pub(crate) fn qualified(fleet: &mut Fleet, job: &Job, group: &TaskGroup) -> BTreeSet<NodeId> {
+    let reach = fleet.reach(job);
+    let mut verdicts = Verdicts::new(Requirements::new(job, group), fleet);
+    let qualified = reach
+        .rows
+        .iter()
+        .filter(|row| verdicts.unmet(fleet, **row).is_none());
+    qualified.map(|row| fleet.node(*row).id).collect()
+}
+
+/// Whether one of the nodes qualifies for a group, and may take allocations.
+pub(crate) fn some_qualify<'n>(
+    fleet: &Fleet,
+    (job, group): (&Job, &TaskGroup),
+    nodes: impl IntoIterator<Item = &'n NodeId>,
+) -> bool {
+    let mut verdicts = Verdicts::new(Requirements::new(job, group), fleet);
+    nodes
         .into_iter()
-        .filter_map(|(name, score)| score.map(|score| (name.to_owned(), score)))
-        .collect()
-    }
-
-    /// What runs on the node once this evaluation's decisions are carried out.
-    fn proposed(&self, node: NodeId) -> impl Iterator<Item = &Allocation> {
-        let stored = self.state.allocs_of_node(node).map(Arc::as_ref);
-        let stays = stored.filter(|alloc| !alloc.is_terminal() && !self.stopped.contains(&alloc.id));
-        stays.chain(self.placed.get(&node).into_iter().flatten())
-    }
+        .filter_map(|node| only(fleet, job, *node))
+        .any(|row| verdicts.unmet(fleet, row).is_none())
 }
 
-/// Whether `distinct_hosts` allows one more allocation beside these.
-fn distinct_hosts(job: &Job, group: &TaskGroup, others: &[&Allocation]) -> Result<(), String> {
-    let apart = |constraints: &Option<Vec<Constraint>>| {
-        constraints
-            .iter()
-            .flatten()
-            .any(|it| it.operand == "distinct_hosts" && distinct::hosts_apart(&it.right))
-    };
-    let key = job.key();
-    let mut of_job = others.iter().filter(|alloc| alloc.job == key);
-    let crowded = if apart(&job.constraints) {
-        of_job.next().is_some()
-    } else {
-        apart(&group.constraints) && of_job.any(|alloc| alloc.group == group.name())
-    };
-    if crowded {
-        Err("distinct_hosts".into())
-    } else {
-        Ok(())
-    }
-}
-
-/// Whether every `distinct_property` allows one more allocation on the node.
-fn distinct_properties(criteria: &Criteria<'_>, node: &Node) -> Result<(), String> {
-    for (constraint, uses) in &criteria.properties {
-        let value = feasible::resolve(&constraint.left, node);
-        if !distinct::property_allows(&constraint.right, value.as_deref(), uses) {
-            return Err(feasible::describe(constraint));
-        }
-    }
-    Ok(())
-}
-
-fn count_class(classes: &mut BTreeMap<String, u64>, node: &Node) {
-    if !node.fingerprint.node_class.is_empty() {
-        *classes.entry(node.fingerprint.node_class.clone()).or_default() += 1;
-    }
-}
-
-fn affinities<'a>(job: &'a Job, group: &'a TaskGroup) -> impl Iterator<Item = &'a Affinity> {
-    let of_tasks = group
-        .tasks()
+/// Brings the indexes up to date that evaluations of a job look at, as one of them would.
+pub(crate) fn prepare(fleet: &mut Fleet, job: &Job) {
+    fleet.reach(job);
+    for ask in job
+        .groups()
         .iter()
-        .flat_map(|task| task.affinities.iter().flatten());
-    job.affinities
-        .iter()
-        .flatten()
-        .chain(group.affinities.iter().flatten())
-        .chain(of_tasks)
-}
-
-/// What the tasks of a group take.
-pub(crate) fn resources(group: &TaskGroup) -> TaskResources {
-    let tasks = group.tasks().iter().map(|task| {
-        let it = task.resources();
-        (
-            task.name.clone(),
-            (it.cpu_mhz(), it.memory_mb(), it.memory_max_mb()),
-        )
-    });
-    TaskResources {
-        tasks: tasks.collect(),
-        disk_mb: group.disk_mb(),
+        .flat_map(|group| terms::property_asks(job, group))
+    {
+        fleet.column(ask.attribute);
     }
-}
-
-/// The chosen node's scores first: they are the rank of the allocation; then the others, best first.
-fn top_scores(taken: &[Candidate<'_>], chosen: NodeId) -> Vec<NodeScore> {
-    let mut scores: Vec<NodeScore> = taken
-        .iter()
-        .map(|it| NodeScore {
-            node: it.node.id,
-            scores: it.scores.clone(),
-            norm_score: it.norm,
-        })
-        .collect();
-    scores.sort_by(|a, b| {
-        (b.node == chosen)
-            .cmp(&(a.node == chosen))
-            .then(b.norm_score.total_cmp(&a.norm_score))
-    });
-    scores.truncate(SCORES_KEPT);
-    scores
 }

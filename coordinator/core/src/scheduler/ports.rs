@@ -1,64 +1,145 @@
-//! Port numbers: the ones a job fixes, and the ones it leaves to the scheduler.
+//! Port numbers: the ones a job fixes, and the ones it leaves to the scheduler. A number is taken on one address of its
+//! node; on another one it is still free.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use holdfast_shared::model::{Allocation, AssignedPort, Node, Port, TaskGroup};
+use holdfast_shared::model::{AssignedPort, HostNetwork, Network, Node, Port, TaskGroup};
 
-/// Assigns every port that the group asks for, given what the allocations on the node have.
+/// The ports that a group asks for.
+#[derive(Debug, Default)]
+pub(crate) struct PortAsk<'a> {
+    fixed: Vec<&'a Port>,
+    open: Vec<&'a Port>,
+}
+
+impl<'a> PortAsk<'a> {
+    /// What `group` and its tasks ask for.
+    pub(crate) fn of(group: &'a TaskGroup) -> Self {
+        let of_tasks = group
+            .tasks()
+            .iter()
+            .flat_map(|task| task.resources.iter().flat_map(|it| it.networks.iter().flatten()));
+        let networks: Vec<&Network> = group.networks().iter().chain(of_tasks).collect();
+        let reserved = || networks.iter().flat_map(|network| network.reserved_ports());
+        let dynamic = networks.iter().flat_map(|network| network.dynamic_ports());
+        Self {
+            fixed: reserved().filter(|port| port.value > 0).collect(),
+            open: dynamic.chain(reserved().filter(|port| port.value <= 0)).collect(),
+        }
+    }
+
+    /// Whether it asks for none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn len(&self) -> usize {
+        self.fixed.len() + self.open.len()
+    }
+}
+
+/// The ports of a node that its allocations have: number and address, in order, each as often as it is taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct TakenPorts(Vec<(u16, u8)>);
+
+impl TakenPorts {
+    /// An allocation has these ports.
+    pub(crate) fn add(&mut self, node: &Node, ports: &[AssignedPort]) {
+        for port in ports {
+            let entry = (port.value, lane(node, &port.host_ip));
+            let at = self.0.partition_point(|it| *it < entry);
+            self.0.insert(at, entry);
+        }
+    }
+
+    /// An allocation gives these ports back.
+    pub(crate) fn remove(&mut self, node: &Node, ports: &[AssignedPort]) {
+        for port in ports {
+            let entry = (port.value, lane(node, &port.host_ip));
+            if let Ok(at) = self.0.binary_search(&entry) {
+                self.0.remove(at);
+            }
+        }
+    }
+
+    fn has(&self, value: u16, lane: u8) -> bool {
+        self.0.binary_search(&(value, lane)).is_ok()
+    }
+}
+
+/// A number for an address of a node: networks that share an address share its ports.
+fn lane(node: &Node, address: &str) -> u8 {
+    let networks: &BTreeMap<String, HostNetwork> = &node.fingerprint.host_networks;
+    let at = networks.values().position(|network| network.address == address);
+    at.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX)
+}
+
+/// Whether every port that is asked for can be had.
 ///
 /// # Errors
 /// The dimension that is exhausted, as people read it.
-pub(crate) fn assign<'a>(
-    group: &TaskGroup,
+pub(crate) fn fit(ask: &PortAsk<'_>, node: &Node, taken: &TakenPorts) -> Result<(), String> {
+    let resources = &node.fingerprint.resources;
+    let (first, last) = resources.dynamic_ports();
+    let span = usize::from(last.saturating_sub(first)) + 1;
+    let roomy = ask.len() + taken.0.len() + resources.reserved_ports.len() <= span;
+    if ask.fixed.is_empty() && roomy {
+        return Ok(());
+    }
+    assign(ask, node, taken).map(drop)
+}
+
+/// Assigns every port that is asked for, given what the allocations on the node have.
+///
+/// # Errors
+/// The dimension that is exhausted, as people read it.
+pub(crate) fn assign(
+    ask: &PortAsk<'_>,
     node: &Node,
-    others: impl Iterator<Item = &'a Allocation>,
+    taken: &TakenPorts,
 ) -> Result<Vec<AssignedPort>, String> {
-    let reserved = node.fingerprint.resources.reserved_ports.iter().copied();
-    let mut taken: BTreeSet<u16> = reserved
-        .chain(others.flat_map(|it| it.ports.iter().map(|port| port.value)))
-        .collect();
-    let mut assigned: Vec<AssignedPort> = Vec::new();
-    let task_networks = group
-        .tasks()
-        .iter()
-        .flat_map(|task| task.resources.iter().flat_map(|it| it.networks.iter().flatten()));
-    let networks: Vec<_> = group.networks().iter().chain(task_networks).collect();
-    let fixed = networks.iter().flat_map(|network| network.reserved_ports());
-    for port in fixed.filter(|port| port.value > 0) {
+    if ask.is_empty() {
+        return Ok(Vec::new());
+    }
+    let resources = &node.fingerprint.resources;
+    let mut assigned: Vec<AssignedPort> = Vec::with_capacity(ask.len());
+    let is_free = |value: u16, address: &str, assigned: &[AssignedPort]| {
+        let mine = |port: &AssignedPort| port.value == value && port.host_ip == address;
+        !resources.reserved_ports.contains(&value)
+            && !taken.has(value, lane(node, address))
+            && !assigned.iter().any(mine)
+    };
+    for port in &ask.fixed {
         let collision = || format!("network: reserved port collision {}={}", port.label, port.value);
         let value = u16::try_from(port.value).map_err(|_| collision())?;
+        let published = published(port, value, false, node);
         let mine = port.ignore_collision && assigned.iter().any(|it| it.value == value);
-        if !taken.insert(value) && !mine {
+        if !mine && !is_free(value, &published.host_ip, &assigned) {
             return Err(collision());
         }
-        assigned.push(published(port, value, false, node));
+        assigned.push(published);
     }
-    let (first, last) = node.fingerprint.resources.dynamic_ports();
-    let open = networks
-        .iter()
-        .flat_map(|network| network.reserved_ports().iter().filter(|port| port.value <= 0));
-    let dynamic: Vec<&Port> = networks
-        .iter()
-        .flat_map(|network| network.dynamic_ports())
-        .chain(open)
-        .collect();
+    let (first, last) = resources.dynamic_ports();
     // Numbers begin at a place of the node's own, so that a number is not given to the next allocation at once.
     let span = u32::from(last.saturating_sub(first)) + 1;
-    let offset = first_offset(&taken, node) % span;
+    let offset = first_offset(taken.0.len() + assigned.len(), node) % span;
     let mut candidates = (0..span).map(|step| first.saturating_add(((offset + step) % span) as u16));
-    for port in dynamic {
-        let value = candidates
-            .find(|value| !taken.contains(value))
+    for port in &ask.open {
+        let mut published = published(port, 0, true, node);
+        published.value = candidates
+            .find(|value| is_free(*value, &published.host_ip, &assigned))
             .ok_or_else(|| "network: dynamic port selection failed".to_owned())?;
-        taken.insert(value);
-        assigned.push(published(port, value, true, node));
+        if port.to == -1 {
+            published.to = published.value;
+        }
+        assigned.push(published);
     }
     Ok(assigned)
 }
 
 /// Where the search for free numbers begins.
-fn first_offset(taken: &BTreeSet<u16>, node: &Node) -> u32 {
-    let mix = (node.id.0 as u64) ^ node.generation.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ taken.len() as u64;
+fn first_offset(taken: usize, node: &Node) -> u32 {
+    let mix = (node.id.0 as u64) ^ node.generation.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ taken as u64;
     (mix.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as u32
 }
 
@@ -89,10 +170,9 @@ fn published(port: &Port, value: u16, dynamic: bool, node: &Node) -> AssignedPor
 
 #[cfg(test)]
 mod tests {
-    use holdfast_shared::id::NodeId;
-    use holdfast_shared::model::{Eligibility, Fingerprint, HostNetwork, Network, NodeResources, NodeStatus};
-    use holdfast_shared::time::Timestamp;
+    use holdfast_shared::model::{Fingerprint, HostNetwork, Network, NodeResources};
 
+    use super::super::tests;
     use super::*;
 
     fn node(dynamic: (u16, u16)) -> Node {
@@ -114,23 +194,7 @@ mod tests {
             .into(),
             ..Fingerprint::default()
         };
-        Node {
-            id: NodeId(7),
-            fingerprint,
-            status: NodeStatus::Ready,
-            status_description: String::new(),
-            status_since: Timestamp::ZERO,
-            eligibility: Eligibility::Eligible,
-            last_heard: Timestamp::ZERO,
-            session: 1,
-            generation: 0,
-            sent_generation: 0,
-            events: Vec::new(),
-            create_index: 1,
-            modify_index: 1,
-            missed_heartbeat_index: 0,
-            alloc_update_index: 0,
-        }
+        tests::node(7, fingerprint)
     }
 
     fn group(fixed: &[(&str, i64, &str)], dynamic: &[&str]) -> TaskGroup {
@@ -160,7 +224,12 @@ mod tests {
     #[test]
     fn fixed_and_chosen_ports_are_published_on_the_address_of_their_network() {
         let wanted = group(&[("web", 8080, "public")], &["a", "b"]);
-        let ports = assign(&wanted, &node((20_000, 20_001)), std::iter::empty()).unwrap();
+        let ports = assign(
+            &PortAsk::of(&wanted),
+            &node((20_000, 20_001)),
+            &TakenPorts::default(),
+        )
+        .unwrap();
         assert_eq!(
             (ports[0].value, ports[0].host_ip.as_str(), ports[0].to),
             (8080, "198.51.100.1", 8080)
@@ -169,6 +238,19 @@ mod tests {
         chosen.sort_unstable();
         assert_eq!(chosen, [20_000, 20_001]);
         assert!(ports[1].dynamic && ports[1].host_ip == "192.0.2.1");
+    }
+
+    #[test]
+    fn a_number_is_taken_on_one_address_only() {
+        let node = node((20_000, 20_001));
+        let mut taken = TakenPorts::default();
+        let ask = |network: &str| group(&[("web", 8080, network)], &[]);
+        let public = assign(&PortAsk::of(&ask("public")), &node, &taken).unwrap();
+        taken.add(&node, &public);
+        assert!(assign(&PortAsk::of(&ask("")), &node, &taken).is_ok());
+        assert!(fit(&PortAsk::of(&ask("public")), &node, &taken).is_err());
+        taken.remove(&node, &public);
+        assert_eq!(taken, TakenPorts::default());
     }
 
     #[test]
@@ -192,7 +274,12 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                assign(&wanted, &node((20_000, 20_001)), std::iter::empty()).unwrap_err(),
+                assign(
+                    &PortAsk::of(&wanted),
+                    &node((20_000, 20_001)),
+                    &TakenPorts::default()
+                )
+                .unwrap_err(),
                 text
             );
         }

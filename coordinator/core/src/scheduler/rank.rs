@@ -23,11 +23,33 @@ impl Usage {
         }
     }
 
+    /// What an allocation takes.
+    pub fn of(resources: &TaskResources) -> Self {
+        Self {
+            cpu_mhz: resources.cpu_mhz(),
+            memory_mb: resources.memory_mb(),
+            disk_mb: resources.disk_mb,
+        }
+    }
+
     /// Adds what an allocation takes.
     pub fn add(&mut self, resources: &TaskResources) {
-        self.cpu_mhz += resources.cpu_mhz();
-        self.memory_mb += resources.memory_mb();
-        self.disk_mb += resources.disk_mb;
+        self.plus(&Self::of(resources));
+    }
+
+    /// Adds this much.
+    pub fn plus(&mut self, other: &Self) {
+        self.cpu_mhz += other.cpu_mhz;
+        self.memory_mb += other.memory_mb;
+        self.disk_mb += other.disk_mb;
+    }
+
+    /// Takes away what an allocation took.
+    pub fn subtract(&mut self, resources: &TaskResources) {
+        let other = Self::of(resources);
+        self.cpu_mhz -= other.cpu_mhz;
+        self.memory_mb -= other.memory_mb;
+        self.disk_mb -= other.disk_mb;
     }
 
     /// The first thing there is too little of.
@@ -104,14 +126,15 @@ pub fn visit_limit(nodes: usize, batch: bool, weighs: bool, count: usize, node_l
 /// How many poor options are passed over, at most, while more may follow.
 pub const SKIPPED_MAX: usize = 3;
 
-/// Takes `limit` options from a stream, in order; at most `skip_max` that score no better than 0 are only taken when
-/// nothing else follows, the last one first.
+/// Takes `limit` options from a stream into `taken`, in order; at most `skip_max` that score no better than 0 are only
+/// taken when nothing else follows, the last one first.
 pub fn visit<T>(
     options: impl Iterator<Item = T>,
     (limit, skip_max): (usize, usize),
     score: impl Fn(&T) -> f64,
-) -> Vec<T> {
-    let (mut taken, mut skipped) = (Vec::new(), Vec::new());
+    taken: &mut Vec<T>,
+) {
+    let mut skipped = Vec::new();
     for option in options {
         if score(&option) <= 0.0 && skipped.len() < skip_max {
             skipped.push(option);
@@ -119,12 +142,11 @@ pub fn visit<T>(
         }
         taken.push(option);
         if taken.len() >= limit {
-            return taken;
+            return;
         }
     }
     let room = limit.saturating_sub(taken.len());
     taken.extend(skipped.into_iter().rev().take(room));
-    taken
 }
 
 /// The first of the options with the greatest score.

@@ -1,11 +1,9 @@
 //! Spreading allocations over the values of a property (`scheduling-semantics.md` 2.3).
 
-use std::collections::BTreeMap;
-
 use holdfast_shared::model::{Spread, SpreadTarget};
 
-/// One spread of a group, and how it stands.
-#[derive(Debug, Clone)]
+/// One spread of a group.
+#[derive(Debug, Clone, Copy)]
 pub struct Spreading<'a> {
     /// The property.
     pub attribute: &'a str,
@@ -13,8 +11,6 @@ pub struct Spreading<'a> {
     pub weight: i64,
     /// The shares of values; evenly when there are none.
     pub targets: &'a [SpreadTarget],
-    /// How many allocations use each value.
-    pub used: BTreeMap<String, usize>,
 }
 
 /// The spreads that count for a group: its own and its job's. Where both name one property, the job's targets count
@@ -32,71 +28,57 @@ pub fn spreads_of<'a>(job: &'a [Spread], group: &'a [Spread]) -> Vec<Spreading<'
                 attribute: &spread.attribute,
                 weight: spread.weight.unwrap_or(50),
                 targets: decisive.targets.as_deref().unwrap_or_default(),
-                used: BTreeMap::new(),
             }
         })
         .collect()
 }
 
-/// The sum of what all spreads say about a node. `value` answers the node's value of a property; `weights` is the sum of
-/// all weights so far; `lowest` is the lowest contribution that any node got so far, and is kept up.
-pub fn score(
-    spreads: &[Spreading<'_>],
-    count: usize,
-    weights: i64,
-    lowest: &mut f64,
-    value: impl Fn(&str) -> Option<String>,
-) -> f64 {
-    let mut total = 0.0;
-    for spread in spreads {
-        let value = value(spread.attribute);
-        if spread.targets.is_empty() {
-            total += even(&spread.used, value.as_deref());
-            continue;
+impl Spreading<'_> {
+    /// How many of `count` allocations a value should get that a target names.
+    pub fn desired(&self, count: usize, value: &str) -> Option<f64> {
+        let target = self.targets.iter().find(|target| target.value == value)?;
+        Some(share(target, count))
+    }
+
+    /// How many of `count` allocations all other values should get together, if anything is left for them.
+    pub fn remainder(&self, count: usize) -> Option<f64> {
+        let sum: f64 = self.targets.iter().map(|target| share(target, count)).sum();
+        (sum > 0.0 && sum < count as f64).then_some(count as f64 - sum)
+    }
+}
+
+fn share(target: &SpreadTarget, count: usize) -> f64 {
+    target.percent as f64 * count as f64 / 100.0
+}
+
+/// What a spread with targets says about a node. `goal` is how many allocations its value should get and how many it
+/// has, `None` when no target is for it; `weight` is the spread's share of all weights so far; `lowest` is the lowest
+/// contribution that any node got so far, and is kept up.
+pub fn toward(goal: Option<(f64, usize)>, weight: f64, lowest: &mut f64) -> f64 {
+    match goal {
+        None => -1.0,
+        Some((desired, _)) if desired <= 0.0 => *lowest,
+        Some((desired, used)) => {
+            let contribution = (desired - (used as f64 + 1.0)) / desired * weight;
+            *lowest = lowest.min(contribution);
+            contribution
         }
-        let weight = spread.weight as f64 / weights.max(1) as f64;
-        total += match value.and_then(|value| share(spread, count, &value)) {
-            None => -1.0,
-            Some((desired, _)) if desired <= 0.0 => *lowest,
-            Some((desired, used)) => {
-                let contribution = (desired - (used as f64 + 1.0)) / desired * weight;
-                *lowest = lowest.min(contribution);
-                contribution
-            }
-        };
     }
-    total
 }
 
-/// How many allocations the value should get, and how many it has. Values that no target names share what is left.
-fn share(spread: &Spreading<'_>, count: usize, value: &str) -> Option<(f64, usize)> {
-    let desired = |target: &SpreadTarget| target.percent as f64 * count as f64 / 100.0;
-    if let Some(target) = spread.targets.iter().find(|target| target.value == value) {
-        return Some((desired(target), spread.used.get(value).copied().unwrap_or(0)));
-    }
-    let sum: f64 = spread.targets.iter().map(desired).sum();
-    let named = |value: &String| spread.targets.iter().any(|target| target.value == *value);
-    let used = spread
-        .used
-        .iter()
-        .filter(|(value, _)| !named(value))
-        .map(|(_, number)| number)
-        .sum();
-    (sum > 0.0 && sum < count as f64).then_some((count as f64 - sum, used))
+/// The smallest and the greatest of the numbers that are not 0.
+pub fn extremes(numbers: impl Iterator<Item = usize>) -> Option<(usize, usize)> {
+    numbers.filter(|number| *number > 0).fold(None, |known, number| {
+        let (least, most) = known.unwrap_or((number, number));
+        Some((least.min(number), most.max(number)))
+    })
 }
 
-/// The score of a node when allocations are spread evenly.
-pub fn even(used: &BTreeMap<String, usize>, value: Option<&str>) -> f64 {
-    let Some(value) = value else { return -1.0 };
-    let numbers = || used.values().copied().filter(|number| *number > 0);
-    let (Some(least), Some(most)) = (numbers().min(), numbers().max()) else {
-        return 0.0;
-    };
-    let (here, least, most) = (
-        used.get(value).copied().unwrap_or(0) as f64,
-        least as f64,
-        most as f64,
-    );
+/// What a spread without targets says about a node whose value is used so often; `None` is a node without the property.
+pub fn even(here: Option<usize>, extremes: Option<(usize, usize)>) -> f64 {
+    let Some(here) = here else { return -1.0 };
+    let Some((least, most)) = extremes else { return 0.0 };
+    let (here, least, most) = (here as f64, least as f64, most as f64);
     if here != least {
         (least - here) / least
     } else if least == most {

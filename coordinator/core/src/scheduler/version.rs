@@ -14,31 +14,58 @@ struct Version {
     prerelease: Prerelease,
 }
 
-/// Whether `version` satisfies `constraints`, a list with commas of which all must hold. A prerelease satisfies no
-/// constraint without one (but `!=` and exact `=`), and one with equal numbers otherwise.
-pub(super) fn satisfies(version: &str, constraints: &str) -> bool {
-    let Some(version) = Version::parse(version.trim()) else {
-        return false;
-    };
-    constraints.split(',').all(|constraint| {
-        let (operator, text) = split_operator(constraint.trim(), &["~>", ">=", "<=", "!=", "=", ">", "<"]);
-        Version::parse(text.trim()).is_some_and(|wanted| version.satisfies(operator, &wanted))
-    })
+/// A list of constraints with commas, of which all must hold.
+#[derive(Debug)]
+pub(super) struct Clauses {
+    /// `None` when one of them is no constraint: nothing satisfies them.
+    list: Option<Vec<(&'static str, Version)>>,
+    strict: bool,
 }
 
-/// Whether `version` satisfies `constraints` by the rules of SemVer 2.0.
-pub(super) fn satisfies_semver(version: &str, constraints: &str) -> bool {
-    let version = version.strip_prefix('v').unwrap_or(version);
-    let Some(version) = Version::parse(version) else {
-        return false;
-    };
-    constraints.split(',').all(|constraint| {
-        let (operator, text) = split_operator(constraint.trim(), &[">=", "<=", "!=", "=", ">", "<"]);
-        let Some(wanted) = Version::parse_strict(text.trim()) else {
+impl Clauses {
+    /// By the lenient syntax. A prerelease satisfies no constraint without one (but `!=` and exact `=`), and one with
+    /// equal numbers otherwise.
+    pub(super) fn lenient(text: &str) -> Self {
+        let clause = |text: &str| {
+            let (operator, text) = split_operator(text.trim(), &["~>", ">=", "<=", "!=", "=", ">", "<"]);
+            Some((operator, Version::parse(text.trim())?))
+        };
+        Self {
+            list: text.split(',').map(clause).collect(),
+            strict: false,
+        }
+    }
+
+    /// By the rules of SemVer 2.0.
+    pub(super) fn strict(text: &str) -> Self {
+        let clause = |text: &str| {
+            let (operator, text) = split_operator(text.trim(), &[">=", "<=", "!=", "=", ">", "<"]);
+            Some((operator, Version::parse_strict(text.trim())?))
+        };
+        Self {
+            list: text.split(',').map(clause).collect(),
+            strict: true,
+        }
+    }
+
+    /// Whether `version` satisfies all of them.
+    pub(super) fn accept(&self, version: &str) -> bool {
+        let version = if self.strict {
+            Version::parse(version.strip_prefix('v').unwrap_or(version))
+        } else {
+            Version::parse(version.trim())
+        };
+        let (Some(version), Some(list)) = (version, &self.list) else {
             return false;
         };
-        accepts(operator, version.compare(&wanted))
-    })
+        list.iter().all(|(operator, wanted)| {
+            if self.strict {
+                accepts(operator, version.compare(wanted))
+            } else {
+                version.satisfies(operator, wanted)
+            }
+        })
+    }
 }
 
 fn split_operator<'a>(text: &'a str, operators: &[&'static str]) -> (&'static str, &'a str) {

@@ -33,7 +33,7 @@ pub struct State {
     pub deployments: OrdMap<DeploymentId, Arc<Deployment>>,
     /// The service catalog, by registration id.
     pub services: OrdMap<String, Arc<Registration>>,
-    allocs_by_job: OrdSet<(JobKey, AllocId)>,
+    allocs_by_job: OrdMap<JobKey, OrdSet<AllocId>>,
     allocs_by_node: OrdSet<(NodeId, AllocId)>,
     evals_by_job: OrdSet<(JobKey, EvalId)>,
     deployments_by_job: OrdSet<(JobKey, DeploymentId)>,
@@ -89,13 +89,26 @@ impl State {
     fn apply_indexed(&mut self, delta: &Delta) {
         match delta {
             Delta::Allocation(alloc) => {
-                self.allocs_by_job.insert((alloc.job.clone(), alloc.id));
+                // Most changes are of allocations that are known: they cost no copy of a key.
+                match self.allocs_by_job.get_mut(&alloc.job) {
+                    Some(ids) => ids.insert(alloc.id),
+                    None => {
+                        let ids = OrdSet::unit(alloc.id);
+                        self.allocs_by_job.insert(alloc.job.clone(), ids);
+                        None
+                    }
+                };
                 self.allocs_by_node.insert((alloc.node, alloc.id));
                 self.allocs.insert(alloc.id, Arc::clone(alloc));
             }
             Delta::RemoveAllocation(id) => {
                 if let Some(alloc) = self.allocs.remove(id) {
-                    self.allocs_by_job.remove(&(alloc.job.clone(), *id));
+                    if let Some(ids) = self.allocs_by_job.get_mut(&alloc.job) {
+                        ids.remove(id);
+                        if ids.is_empty() {
+                            self.allocs_by_job.remove(&alloc.job);
+                        }
+                    }
                     self.allocs_by_node.remove(&(alloc.node, *id));
                 }
             }
@@ -151,12 +164,9 @@ impl State {
     }
 
     /// The allocations of a job, ordered by id.
-    pub fn allocs_of_job<'a>(&'a self, key: &'a JobKey) -> impl Iterator<Item = &'a Arc<Allocation>> {
-        let from = (key.clone(), AllocId(0));
-        self.allocs_by_job
-            .range(from..)
-            .take_while(move |(job, _)| job == key)
-            .filter_map(|(_, id)| self.allocs.get(id))
+    pub fn allocs_of_job<'a>(&'a self, key: &JobKey) -> impl Iterator<Item = &'a Arc<Allocation>> + use<'a> {
+        let ids = self.allocs_by_job.get(key);
+        ids.into_iter().flatten().filter_map(|id| self.allocs.get(id))
     }
 
     /// The allocations of a node, ordered by id.

@@ -1,37 +1,18 @@
-//! Nodes that go out of contact and come back, coordinators that restart, and states that are too old.
+//! Who is in contact: pings, heartbeats, wills, silence, and coordinators that could not listen.
 
-use std::collections::BTreeSet;
-
-use holdfast_shared::id::{AllocId, NodeId};
-use holdfast_shared::model::{ClientStatus, DesiredStatus, NodeStatus};
+use holdfast_shared::id::NodeId;
+use holdfast_shared::model::NodeStatus;
 use holdfast_shared::time::Duration;
 use holdfast_shared::wire::{
-    AllocReport, FromAgent, Held, Interest, KEEP_ALIVES_PER_HEARTBEAT, Presence, Register, Report, ToAgent,
+    FromAgent, Held, Interest, KEEP_ALIVES_PER_HEARTBEAT, Presence, Register, ToAgent,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::fleet::{Fleet, KEEP_ALIVE, job};
+use super::fleet::{Fleet, KEEP_ALIVE};
 use super::life::web;
+use super::reconnect::{LOST_AFTER, edge, settled};
 use crate::heartbeat::TWIN;
-use crate::{Command, DeploymentAction, Effect, Input};
-
-const LOST_AFTER: i64 = 3_600_000_000_000;
-
-fn edge(policy: &str, value: Value) -> Value {
-    let mut edge = json!({ "ID": "edge", "Type": "service", "TaskGroups": [{ "Name": "web", "Count": 1,
-        "Services": [{ "Name": "edge-web", "Provider": "nomad", "PortLabel": "http" }],
-        "Networks": [{ "DynamicPorts": [{ "Label": "http" }] }],
-        "Tasks": [{ "Name": "main", "Driver": "docker" }] }] });
-    edge["TaskGroups"][0][policy] = value;
-    edge
-}
-
-fn settled(job_json: Value) -> Fleet {
-    let mut fleet = Fleet::new(3);
-    fleet.run(&job(job_json));
-    fleet.advance(Duration::from_secs(20));
-    fleet
-}
+use crate::{Effect, Input};
 
 #[test]
 fn pings_alone_keep_a_node_ready_as_long_as_they_come() {
@@ -62,100 +43,6 @@ fn where_no_pings_are_heard_silence_is_measured_by_heartbeats() {
     assert_eq!(fleet.core.state().nodes[&node].status, NodeStatus::Ready);
     fleet.advance(Duration(heartbeat.0 / 2) + Duration::from_secs(6));
     assert_eq!(fleet.core.state().nodes[&node].status, NodeStatus::Disconnected);
-}
-
-#[test]
-fn a_disconnected_original_is_replaced_after_its_delay_and_wins_when_it_is_back() {
-    let mut fleet = settled(edge("Disconnect", json!({ "LostAfter": LOST_AFTER })));
-    let original = fleet.alloc("edge", |_| true);
-    assert_eq!(fleet.core.state().service("default", "edge-web").count(), 1);
-
-    fleet.disconnect(original.node);
-    fleet.settle();
-    assert_eq!(
-        fleet.core.state().nodes[&original.node].status,
-        NodeStatus::Disconnected
-    );
-    assert_eq!(fleet.alloc("edge", |_| true).client, ClientStatus::Unknown);
-    fleet.advance(Duration::from_secs(29));
-    assert_eq!(
-        fleet.allocs("edge").len(),
-        1,
-        "the reschedule delay of 30 s is not over"
-    );
-    fleet.advance(Duration::from_secs(2));
-    let replacement = fleet.alloc("edge", |it| it.id != original.id);
-    assert_eq!(
-        (replacement.client, replacement.previous),
-        (ClientStatus::Running, Some(original.id))
-    );
-    assert_eq!(
-        fleet.core.state().service("default", "edge-web").count(),
-        2,
-        "both are listed meanwhile"
-    );
-
-    fleet.connect(original.node);
-    fleet.advance(Duration::from_secs(1));
-    assert_eq!(fleet.core.state().nodes[&original.node].status, NodeStatus::Ready);
-    let first = fleet.alloc("edge", |it| it.id == original.id);
-    let second = fleet.alloc("edge", |it| it.id != original.id);
-    assert_eq!(
-        (first.desired, first.client),
-        (DesiredStatus::Run, ClientStatus::Running)
-    );
-    assert_eq!(
-        (second.desired, second.client),
-        (DesiredStatus::Stop, ClientStatus::Complete)
-    );
-    assert_eq!(
-        second.desired_description,
-        "alloc not needed due to disconnected client reconnect"
-    );
-    let services: Vec<_> = fleet.core.state().service("default", "edge-web").collect();
-    assert!(services.len() == 1 && services[0].alloc == original.id);
-}
-
-#[test]
-fn the_older_field_of_edge_jobs_brings_the_replacement_at_once() {
-    let mut fleet = settled(edge("MaxClientDisconnect", json!(LOST_AFTER)));
-    let original = fleet.alloc("edge", |_| true);
-    fleet.disconnect(original.node);
-    fleet.settle();
-    let replacement = fleet.alloc("edge", |it| it.id != original.id);
-    assert_eq!(
-        (replacement.client, replacement.name),
-        (ClientStatus::Running, original.name.clone())
-    );
-    assert_eq!(
-        fleet.alloc("edge", |it| it.id == original.id).client,
-        ClientStatus::Unknown
-    );
-}
-
-#[test]
-fn without_a_disconnect_block_the_node_is_down_and_what_it_ran_is_lost_and_ends_on_return() {
-    let mut fleet = settled(web(1));
-    let original = fleet.alloc("web", |_| true);
-    fleet.disconnect(original.node);
-    fleet.settle();
-    assert_eq!(fleet.core.state().nodes[&original.node].status, NodeStatus::Down);
-    let lost = fleet.alloc("web", |it| it.id == original.id);
-    assert_eq!(
-        (lost.desired, lost.client),
-        (DesiredStatus::Stop, ClientStatus::Lost)
-    );
-    assert_eq!(
-        fleet.alloc("web", |it| it.id != original.id).client,
-        ClientStatus::Running
-    );
-    fleet.connect(original.node);
-    fleet.advance(Duration::from_secs(1));
-    assert_eq!(
-        fleet.alloc("web", |it| it.id == original.id).client,
-        ClientStatus::Complete
-    );
-    assert_eq!(fleet.core.state().nodes[&original.node].status, NodeStatus::Ready);
 }
 
 #[test]
@@ -195,74 +82,6 @@ fn the_will_of_an_older_session_says_nothing() {
 }
 
 #[test]
-fn nothing_is_decided_before_the_returning_node_has_reported() {
-    let mut fleet = settled(edge("MaxClientDisconnect", json!(LOST_AFTER)));
-    let original = fleet.alloc("edge", |_| true);
-    fleet.disconnect(original.node);
-    fleet.settle();
-    // It registers, and then is silent about what it runs.
-    fleet.agents.get_mut(&original.node).unwrap().mute = true;
-    fleet.register(original.node);
-    fleet.advance(Duration::from_secs(25));
-    assert_eq!(
-        fleet.core.state().nodes[&original.node].status,
-        NodeStatus::Initializing
-    );
-    assert!(
-        fleet.allocs("edge").iter().all(|it| it.contains("run/")),
-        "{:?}",
-        fleet.allocs("edge")
-    );
-    fleet.advance(Duration::from_secs(10));
-    assert_eq!(fleet.core.state().nodes[&original.node].status, NodeStatus::Ready);
-    let running = fleet.alloc("edge", |it| it.id != original.id);
-    assert_eq!(
-        (running.desired, running.client),
-        (DesiredStatus::Run, ClientStatus::Running)
-    );
-    assert_eq!(
-        fleet.alloc("edge", |it| it.id == original.id).desired,
-        DesiredStatus::Stop
-    );
-}
-
-#[test]
-fn an_original_of_an_older_version_ends_whatever_the_strategy() {
-    let policy = json!({ "LostAfter": LOST_AFTER, "Reconcile": "keep_original", "ReplaceAfter": 0 });
-    let mut wanted = edge("Disconnect", policy);
-    let mut fleet = settled(wanted.clone());
-    let original = fleet.alloc("edge", |_| true);
-    fleet.disconnect(original.node);
-    fleet.settle();
-    wanted["TaskGroups"][0]["Tasks"][0]["Env"] = json!({ "VERSION": "1" });
-    fleet.run(&job(wanted));
-    fleet.advance(Duration::from_secs(5));
-    let live = |fleet: &Fleet| -> Vec<String> {
-        fleet
-            .allocs("edge")
-            .into_iter()
-            .filter(|it| it.contains("run/running"))
-            .collect()
-    };
-    assert!(
-        live(&fleet).len() == 1 && live(&fleet)[0].ends_with("v1"),
-        "{:?}",
-        fleet.allocs("edge")
-    );
-    fleet.connect(original.node);
-    fleet.advance(Duration::from_secs(5));
-    assert!(
-        live(&fleet).len() == 1 && live(&fleet)[0].ends_with("v1"),
-        "{:?}",
-        fleet.allocs("edge")
-    );
-    assert_eq!(
-        fleet.alloc("edge", |it| it.id == original.id).client,
-        ClientStatus::Complete
-    );
-}
-
-#[test]
 fn a_restarted_coordinator_gives_every_node_a_full_window_and_changes_nothing() {
     let mut fleet = settled(web(3));
     let before = fleet.allocs("web");
@@ -285,100 +104,6 @@ fn a_restarted_coordinator_gives_every_node_a_full_window_and_changes_nothing() 
         told,
         "nothing had to be said"
     );
-}
-
-#[test]
-fn a_state_from_a_backup_stops_nothing_until_an_operator_adopts_it() {
-    let mut fleet = settled(web(1));
-    let backup = fleet.core.state().clone();
-    let mut more = web(1);
-    more["ID"] = json!("more");
-    more["TaskGroups"][0]["Count"] = json!(6);
-    fleet.run(&job(more));
-    let running = |fleet: &Fleet| -> usize {
-        let allocs = fleet.agents.values().flat_map(|agent| agent.allocs.values());
-        allocs
-            .filter(|(_, status)| *status == ClientStatus::Running)
-            .count()
-    };
-    assert_eq!(running(&fleet), 7);
-    fleet.restart(backup);
-    for node in [1, 2, 3].map(NodeId) {
-        fleet.connect(node);
-    }
-    fleet.advance(Duration::from_secs(120));
-    assert_eq!(running(&fleet), 7, "the older state has no say");
-    let warned = fleet.core.state().nodes.values().any(|node| {
-        node.events.iter().any(|it| {
-            it.message
-                .starts_with("coordinator state is older than the node's")
-        })
-    });
-    assert!(warned);
-    fleet.command(Command::AdoptState).unwrap();
-    for node in [1, 2, 3].map(NodeId) {
-        fleet.connect(node);
-    }
-    fleet.advance(Duration::from_secs(30));
-    assert_eq!(
-        running(&fleet),
-        1,
-        "what the adopted state does not know has ended"
-    );
-}
-
-#[test]
-fn an_older_state_has_no_say_however_much_it_decides() {
-    for (heard_first, starts) in [(true, 1), (false, 1), (true, 2)] {
-        let mut fleet = settled(web(1));
-        let node = fleet.alloc("web", |_| true).node;
-        let here = |id: &str| {
-            let mut here = web(1);
-            here["ID"] = json!(id);
-            here["Constraints"] =
-                json!([{ "LTarget": "${node.unique.id}", "RTarget": node.to_string(), "Operand": "=" }]);
-            job(here)
-        };
-        let backup = fleet.core.state().clone();
-        fleet.run(&here("newer"));
-        let held = fleet.agents[&node].held;
-        fleet.restart(backup);
-        if heard_first {
-            fleet.connect(node);
-        }
-        // Its own decisions count generations up, beyond what the node holds.
-        for number in 0..5 {
-            fleet.run(&here(&format!("more-{number}")));
-            if number == 2 && starts == 2 {
-                let state = fleet.core.state().clone();
-                fleet.restart(state);
-            }
-        }
-        assert!(fleet.core.state().nodes[&node].generation > held.generation);
-        fleet.connect(node);
-        fleet.advance(Duration::from_secs(60));
-        let agent = &fleet.agents[&node];
-        assert_eq!(
-            (agent.held, agent.allocs.len()),
-            (held, 2),
-            "{heard_first} {starts}"
-        );
-        // An epoch that nobody holds yet, however many were lost; and what is not known ends without a new session.
-        fleet.agents.get_mut(&node).unwrap().held.epoch = 7;
-        fleet.advance(Duration::from_secs(20));
-        fleet.command(Command::AdoptState).unwrap();
-        let agent = &fleet.agents[&node];
-        let jobs: BTreeSet<&str> = agent
-            .allocs
-            .values()
-            .map(|(alloc, _)| alloc.job.as_str())
-            .collect();
-        assert_eq!(
-            (agent.held.epoch, jobs.len(), jobs.contains("newer")),
-            (8, 6, false),
-            "{heard_first} {starts}"
-        );
-    }
 }
 
 #[test]
@@ -426,22 +151,6 @@ fn nobody_is_missed_while_nobody_can_be_heard_and_everybody_has_a_full_window_af
 }
 
 #[test]
-fn a_node_that_stays_connected_over_a_restart_of_the_coordinator_is_asked_before_it_is_told() {
-    let mut fleet = settled(web(1));
-    let state = fleet.core.state().clone();
-    // Through a broker of its own nothing tells the node that the coordinator has restarted.
-    fleet.restart(state);
-    let mut more = web(1);
-    more["ID"] = json!("more");
-    fleet.run(&job(more));
-    assert_eq!(
-        fleet.alloc("more", |_| true).client,
-        ClientStatus::Running,
-        "without waiting for a heartbeat"
-    );
-}
-
-#[test]
 fn a_clock_that_was_wrong_by_years_makes_nobody_lost() {
     for wrong in [10 * 365 * 86_400, 40 * 365 * 86_400] {
         let mut fleet = settled(edge("Disconnect", json!({ "LostAfter": LOST_AFTER })));
@@ -466,175 +175,6 @@ fn a_clock_that_was_wrong_by_years_makes_nobody_lost() {
             fleet.allocs("edge")
         );
     }
-}
-
-#[test]
-fn allocations_that_nobody_knows_are_told_to_end_by_name() {
-    let mut fleet = settled(web(1));
-    let node = fleet.alloc("web", |_| true).node;
-    let known = fleet.alloc("web", |_| true).id;
-    let agent = fleet.agents.get_mut(&node).unwrap();
-    let (mut stray, status) = agent.allocs[&known].clone();
-    stray.id = AllocId(99);
-    agent.allocs.insert(AllocId(99), (stray, status));
-    fleet.report_all(node);
-    let agent = &fleet.agents[&node];
-    assert_eq!(agent.allocs.keys().collect::<Vec<_>>(), [&known]);
-    assert_eq!(agent.told.last().unwrap().stop, [AllocId(99)]);
-}
-
-#[test]
-fn what_a_node_invents_costs_a_bounded_amount() {
-    let mut fleet = settled(web(1));
-    let node = fleet.alloc("web", |_| true).node;
-    let agent = &fleet.agents[&node];
-    let (session, held) = (agent.session, agent.held);
-    let invented = |round: u128| (0..2000).map(move |number| AllocId(1 << 100 | round << 32 | number));
-    let mut most = 0;
-    for round in 0..10 {
-        let allocs = invented(round).map(|id| AllocReport {
-            id,
-            client: ClientStatus::Running,
-            description: String::new(),
-            healthy: None,
-            address: String::new(),
-            tasks: Vec::new(),
-        });
-        let report = Report {
-            session,
-            seq: 1000,
-            full: false,
-            held,
-            allocs: allocs.collect(),
-        };
-        for effect in fleet
-            .core
-            .handle(fleet.now, Input::Agent(node, FromAgent::Report(report)))
-        {
-            if let Effect::Publish(_, ToAgent::Assignments(set)) = effect {
-                most = most.max(set.stop.len());
-            }
-        }
-    }
-    assert!((1..=1024).contains(&most), "{most} of 20,000 are told to end");
-    let interest = Interest {
-        session,
-        services: (0..20_000)
-            .map(|it| ("default".into(), format!("s{it}")))
-            .collect(),
-        namespaces: (0..20_000).map(|it| format!("n{it}")).collect(),
-    };
-    let effects = fleet
-        .core
-        .handle(fleet.now, Input::Agent(node, FromAgent::Interest(interest)));
-    assert!(effects.iter().any(|effect| {
-        matches!(effect, Effect::Publish(_, ToAgent::Catalog(catalog)) if catalog.services.len() == 1024)
-    }));
-}
-
-#[test]
-fn an_agent_that_lost_a_message_is_sent_what_it_missed() {
-    let mut fleet = settled(web(1));
-    let node = fleet.alloc("web", |_| true).node;
-    fleet.agents.get_mut(&node).unwrap().deaf = true;
-    let mut more = web(1);
-    more["ID"] = json!("more");
-    more["Constraints"] =
-        json!([{ "LTarget": "${node.unique.id}", "RTarget": node.to_string(), "Operand": "=" }]);
-    fleet.run(&job(more));
-    assert_eq!(fleet.alloc("more", |_| true).client, ClientStatus::Pending);
-    fleet.agents.get_mut(&node).unwrap().deaf = false;
-    fleet.advance(Duration::from_secs(11));
-    assert_eq!(fleet.alloc("more", |_| true).client, ClientStatus::Running);
-    let told = fleet.agents[&node].told.last().unwrap();
-    assert!(
-        told.base.is_some() && told.allocs.len() == 1 && told.jobs.len() == 1,
-        "only what it missed"
-    );
-}
-
-#[test]
-fn every_report_is_acknowledged_when_it_is_durable() {
-    let mut fleet = settled(web(1));
-    let node = fleet.alloc("web", |_| true).node;
-    fleet.report_all(node);
-    let agent = &fleet.agents[&node];
-    assert_eq!(agent.acked, agent.seq);
-}
-
-#[test]
-fn a_replacement_that_a_deployment_held_up_comes_when_the_deployment_ends() {
-    let mut wanted = edge("Disconnect", json!({ "LostAfter": LOST_AFTER }));
-    wanted["TaskGroups"][0]["Update"] = json!({ "MaxParallel": 1 });
-    let mut fleet = Fleet::new(3);
-    for agent in fleet.agents.values_mut() {
-        agent.coy = true;
-    }
-    fleet.run(&job(wanted));
-    let original = fleet.alloc("edge", |_| true);
-    fleet.disconnect(original.node);
-    fleet.advance(Duration::from_secs(120));
-    assert_eq!(
-        fleet.allocs("edge").len(),
-        1,
-        "allocations of an active deployment are not replaced"
-    );
-    let id = *fleet.core.state().deployments.keys().next().unwrap();
-    fleet
-        .command(Command::Deployment {
-            id,
-            action: DeploymentAction::Fail,
-        })
-        .unwrap();
-    let replacement = fleet.alloc("edge", |it| it.id != original.id);
-    assert_eq!(
-        (replacement.client, replacement.previous),
-        (ClientStatus::Running, Some(original.id))
-    );
-}
-
-#[test]
-fn a_node_that_vanishes_again_before_it_reported_does_not_hold_up_the_replacement() {
-    let mut fleet = settled(edge("Disconnect", json!({ "LostAfter": LOST_AFTER })));
-    let original = fleet.alloc("edge", |_| true);
-    fleet.disconnect(original.node);
-    fleet.advance(Duration::from_secs(28));
-    // It is back for a moment, just when the follow-up evaluation is due, and says nothing.
-    fleet.agents.get_mut(&original.node).unwrap().mute = true;
-    fleet.register(original.node);
-    fleet.advance(Duration::from_secs(5));
-    assert_eq!(
-        fleet.allocs("edge").len(),
-        1,
-        "nothing is decided on an unconfirmed original"
-    );
-    fleet.disconnect(original.node);
-    fleet.settle();
-    assert_eq!(fleet.allocs("edge").len(), 2);
-}
-
-#[test]
-fn with_stop_on_client_after_nothing_is_placed_before_the_node_has_stopped_it() {
-    let policy = json!({ "StopOnClientAfter": 60_000_000_000_i64 });
-    let mut fleet = settled(edge("Disconnect", policy));
-    let original = fleet.alloc("edge", |_| true);
-    fleet.disconnect(original.node);
-    fleet.settle();
-    assert_eq!(fleet.alloc("edge", |_| true).client, ClientStatus::Lost);
-    fleet
-        .command(Command::EvaluateJob {
-            key: original.job.clone(),
-            force_reschedule: false,
-        })
-        .unwrap();
-    fleet.advance(Duration::from_secs(63));
-    assert_eq!(
-        fleet.allocs("edge").len(),
-        1,
-        "60 s and the time to end are not over"
-    );
-    fleet.advance(Duration::from_secs(4));
-    assert_eq!(fleet.allocs("edge").len(), 2);
 }
 
 #[test]
@@ -665,4 +205,26 @@ fn an_agent_with_an_older_session_is_told_of_the_newer_one_and_people_see_it_onc
     );
     let said = after.events.iter().filter(|event| event.message == TWIN);
     assert_eq!(said.count(), 1);
+}
+
+#[test]
+fn whatever_a_node_says_is_a_sign_of_life() {
+    let mut fleet = settled(web(1));
+    let node = fleet.alloc("web", |_| true).node;
+    let session = fleet.core.state().nodes[&node].session;
+    let presence = Presence {
+        session,
+        online: false,
+    };
+    fleet.input(Input::Presence(node, presence));
+    // Its next session begins, and the first thing that arrives of it is what services it asks for.
+    let interest = Interest {
+        session: session + 1,
+        services: Vec::new(),
+        namespaces: Vec::new(),
+    };
+    fleet.agents.get_mut(&node).unwrap().online = false;
+    fleet.input(Input::Agent(node, FromAgent::Interest(interest)));
+    fleet.advance(KEEP_ALIVE);
+    assert_eq!(fleet.core.state().nodes[&node].status, NodeStatus::Ready);
 }

@@ -78,7 +78,10 @@ fn what_finds_no_place_waits_for_a_node_and_says_why() {
     let eval = fleet.run(&job(wanted)).eval.unwrap();
     let state = fleet.core.state();
     let report = &state.evals[&eval].failed_placements["app"];
-    assert_eq!(report.constraint_filtered["${node.unique.name} = n2"], 1);
+    assert_eq!(
+        report.constraint_filtered.number("${node.unique.name} = n2"),
+        Some(1)
+    );
     assert_eq!(state.evals[&eval].queued["app"], 1);
     let blocked = state.evals[&eval].blocked.unwrap();
     assert_eq!(state.evals[&blocked].status, EvalStatus::Blocked);
@@ -100,8 +103,10 @@ fn a_full_node_is_not_filled_further_and_room_is_used_when_it_comes() {
     let eval = fleet.run(&job(big)).eval.unwrap();
     assert!(fleet.allocs("second").is_empty());
     assert_eq!(
-        fleet.core.state().evals[&eval].failed_placements["app"].dimension_exhausted["cpu"],
-        1
+        fleet.core.state().evals[&eval].failed_placements["app"]
+            .dimension_exhausted
+            .number("cpu"),
+        Some(1)
     );
     let stop = Command::DeregisterJob {
         key: key(),

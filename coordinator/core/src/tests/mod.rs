@@ -3,5 +3,7 @@
 mod contact;
 mod fleet;
 mod life;
+mod lineage;
 mod properties;
+mod reconnect;
 mod rollout;

@@ -29,6 +29,8 @@ pub enum Verb {
     Validate(validate::Validate),
     /// Print a job as JSON
     Inspect(inspect::Inspect),
+    /// Format job files
+    Fmt(crate::command::fmt::Fmt),
     /// Write an example of a job file
     Init(init::Init),
     /// List the allocations of a job

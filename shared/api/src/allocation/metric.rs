@@ -61,13 +61,13 @@ impl From<&model::PlacementReport> for AllocationMetric {
             nodes_evaluated: it.nodes_evaluated,
             nodes_filtered: it.nodes_filtered,
             nodes_in_pool: it.nodes_in_pool,
-            node_pool: it.node_pool.clone(),
-            nodes_available: it.nodes_available.clone(),
-            class_filtered: it.class_filtered.clone(),
-            constraint_filtered: it.constraint_filtered.clone(),
+            node_pool: it.node_pool.to_string(),
+            nodes_available: it.nodes_available.to_map(),
+            class_filtered: it.class_filtered.to_map(),
+            constraint_filtered: it.constraint_filtered.to_map(),
             nodes_exhausted: it.nodes_exhausted,
-            class_exhausted: it.class_exhausted.clone(),
-            dimension_exhausted: it.dimension_exhausted.clone(),
+            class_exhausted: it.class_exhausted.to_map(),
+            dimension_exhausted: it.dimension_exhausted.to_map(),
             score_meta_data: it.scores.iter().map(Into::into).collect(),
             coalesced_failures: it.coalesced_failures,
             ..Self::default()
@@ -103,9 +103,15 @@ pub struct NodeScoreMeta {
 
 impl From<&model::NodeScore> for NodeScoreMeta {
     fn from(it: &model::NodeScore) -> Self {
+        use model::Component::{JobAntiAffinity, NodeAffinity, NodeReschedulePenalty};
+        // People's tables have a column for these also when they do not count.
+        let shown = [JobAntiAffinity, NodeAffinity, NodeReschedulePenalty].map(|it| (it, 0.0));
+        let scores = shown.into_iter().chain(it.scores.iter());
         Self {
             node_id: it.node.to_string(),
-            scores: it.scores.clone(),
+            scores: scores
+                .map(|(component, score)| (component.as_str().to_owned(), score))
+                .collect(),
             norm_score: it.norm_score,
         }
     }

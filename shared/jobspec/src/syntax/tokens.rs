@@ -117,7 +117,13 @@ fn string(text: &str, nesting: usize) -> (Kind, usize) {
         match byte {
             b'\\' => at += 1,
             b'"' if depth == 0 => return (Kind::String, at + 1),
-            b'"' if nesting < DEEPEST => at += string(&text[at..], nesting + 1).1 - 1,
+            b'"' if nesting < DEEPEST => {
+                let (kind, length) = string(&text[at..], nesting + 1);
+                if kind == Kind::OpenString {
+                    return (kind, at + length);
+                }
+                at += length - 1;
+            }
             b'\n' if depth == 0 => return (Kind::OpenString, at),
             b'$' | b'%' if depth == 0 && (text[at..].starts_with("$${") || text[at..].starts_with("%%{")) => {
                 at += 2

@@ -111,6 +111,15 @@ impl World {
         }
     }
 
+    /// S3: what is started does not run already, as far as this agent process was told.
+    pub(crate) fn check_start(&mut self, number: usize, task: &TaskRef) {
+        if self.devices[number].podman.is_live(task) {
+            let name = self.name_of_box(number);
+            self.invariants
+                .find("S3", || format!("{task} runs on {name} and is started once more"));
+        }
+    }
+
     /// S1: a task that runs is stopped.
     pub(crate) fn check_stop(&mut self, number: usize, task: &TaskRef) {
         let device = &self.devices[number];

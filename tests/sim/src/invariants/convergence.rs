@@ -1,6 +1,10 @@
 //! What must have come true once the faults are over: S11, and S10 for the last time.
 
-use holdfast_shared::model::{ClientStatus, DesiredStatus, NodeStatus};
+use std::sync::Arc;
+
+use holdfast_coordinator_core::State;
+use holdfast_shared::id::JobKey;
+use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, Job, JobType, NodeStatus};
 use holdfast_shared::time::Duration;
 use holdfast_shared::wire::KEEP_ALIVES_PER_HEARTBEAT;
 
@@ -52,51 +56,76 @@ impl World {
         let state = self.host.state();
         let mut found = Vec::new();
         for (key, job) in &state.jobs {
-            let running: Vec<_> = state
-                .allocs_of_job(key)
-                .filter(|alloc| alloc.desired == DesiredStatus::Run && alloc.client == ClientStatus::Running)
-                .collect();
-            let wanted = if job.is_stopped() {
-                0
+            let wrong = if job.is_stopped() {
+                nothing_runs(state, key)
+            } else if job.job_type().is_system() {
+                self.runs_on_every_box(key, job)
+            } else if job.job_type() == JobType::Batch {
+                every_part_was_done(state, key, job)
             } else {
-                job.groups()[0].count()
+                as_many_run(state, key, job)
             };
-            if running.len() != wanted {
-                let all: Vec<String> = state
-                    .allocs_of_job(key)
-                    .filter(|alloc| !alloc.is_terminal())
-                    .map(|alloc| {
-                        let agent = self
-                            .devices
-                            .iter()
-                            .find(|it| it.id == alloc.node)
-                            .and_then(|it| it.agent());
-                        let record = agent.and_then(|agent| agent.alloc(alloc.id));
-                        let phases: Option<Vec<_>> =
-                            record.map(|it| it.tasks.values().map(|task| task.phase).collect());
-                        let (name, on) = (&alloc.name, self.name_of(alloc.node));
-                        format!(
-                            "{name} v{} on {on} {} (tasks {phases:?})",
-                            alloc.job_version, alloc.client
-                        )
-                    })
-                    .collect();
+            if let Some(wrong) = wrong {
+                let (version, all) = (job.version(), self.describe_allocations(key));
                 let deployment = state
                     .latest_deployment(key)
                     .map(|it| format!("{} {}", it.status.as_str(), it.status_description));
-                let (version, count) = (job.version(), running.len());
                 found.push(format!(
-                    "{} v{version} runs {count} of {wanted}: {all:?}; deployment {deployment:?}",
+                    "{} v{version} {wrong}: {all:?}; deployment {deployment:?}",
                     key.id
                 ));
-            } else if let Some(old) = running.iter().find(|alloc| alloc.job_version != job.version()) {
-                let (version, newest) = (old.job_version, job.version());
-                found.push(format!("{} still runs version {version} of {newest}", old.name));
             }
         }
         for text in found {
             self.invariants.find("S11", || text);
         }
+    }
+
+    /// A job for every box is on every box that has room for it.
+    fn runs_on_every_box(&self, key: &JobKey, job: &Job) -> Option<String> {
+        let state = self.host.state();
+        let task = &job.groups().first()?.tasks()[0];
+        let (cpu, memory) = (task.resources().cpu_mhz(), task.resources().memory_mb());
+        let without = self.devices[..self.boxes].iter().find(|device| {
+            let has = state
+                .nodes
+                .get(&device.id)
+                .map(|node| &node.fingerprint.resources);
+            let Some(has) = has else { return false };
+            let on_it = || {
+                state
+                    .allocs_of_node(device.id)
+                    .filter(|alloc| !alloc.is_terminal())
+            };
+            let used_cpu: u64 = on_it().map(|alloc| alloc.resources.cpu_mhz()).sum();
+            let used_memory: u64 = on_it().map(|alloc| alloc.resources.memory_mb()).sum();
+            let has_room = used_cpu + cpu <= has.cpu_mhz && used_memory + memory <= has.memory_mb;
+            let is_there = state
+                .allocs_of_node(device.id)
+                .filter(|alloc| alloc.job == *key)
+                .any(|alloc| is_or_was_done(alloc, job));
+            has_room && !is_there
+        })?;
+        Some(format!("is not on {}", self.name_of_box(without.number)))
+    }
+
+    fn describe_allocations(&self, key: &JobKey) -> Vec<String> {
+        let open = self
+            .host
+            .state()
+            .allocs_of_job(key)
+            .filter(|alloc| !alloc.is_terminal());
+        open.map(|alloc| {
+            let device = self.devices.iter().find(|it| it.id == alloc.node);
+            let record = device.and_then(|it| it.agent()?.alloc(alloc.id));
+            let phases: Option<Vec<_>> = record.map(|it| it.tasks.values().map(|task| task.phase).collect());
+            let (name, on) = (&alloc.name, self.name_of(alloc.node));
+            format!(
+                "{name} v{} on {on} {} (tasks {phases:?})",
+                alloc.job_version, alloc.client
+            )
+        })
+        .collect()
     }
 
     /// What runs on the boxes is exactly what the coordinator believes, and everybody has heard everything.
@@ -152,4 +181,50 @@ impl World {
             });
         }
     }
+}
+
+/// What should run and does.
+fn running<'a>(state: &'a State, key: &'a JobKey) -> impl Iterator<Item = &'a Arc<Allocation>> {
+    state
+        .allocs_of_job(key)
+        .filter(|alloc| alloc.desired == DesiredStatus::Run && alloc.client == ClientStatus::Running)
+}
+
+fn nothing_runs(state: &State, key: &JobKey) -> Option<String> {
+    let count = running(state, key).count();
+    (count > 0).then(|| format!("is stopped and runs {count}"))
+}
+
+/// A service has its count, in its newest version.
+fn as_many_run(state: &State, key: &JobKey, job: &Job) -> Option<String> {
+    let (count, wanted) = (running(state, key).count(), job.groups()[0].count());
+    let old = running(state, key).find(|alloc| alloc.job_version != job.version());
+    match old {
+        _ if count != wanted => Some(format!("runs {count} of {wanted}")),
+        Some(old) => Some(format!("still runs version {} as {}", old.job_version, old.name)),
+        None => None,
+    }
+}
+
+/// Each part of a batch job runs or was done, in the newest version, and no older one runs.
+fn every_part_was_done(state: &State, key: &JobKey, job: &Job) -> Option<String> {
+    let old = running(state, key).find(|alloc| alloc.job_version != job.version());
+    if let Some(old) = old {
+        return Some(format!("still runs version {} as {}", old.job_version, old.name));
+    }
+    (0..job.groups()[0].count())
+        .map(|index| format!("{}.g[{index}]", key.id))
+        .find(|name| {
+            let mut parts = state.allocs_of_job(key).filter(|alloc| alloc.name == *name);
+            !parts.any(|alloc| is_or_was_done(alloc, job))
+        })
+        .map(|name| format!("has not done {name}"))
+}
+
+/// Whether an allocation of the newest version does its work, or has done all of it.
+fn is_or_was_done(alloc: &Allocation, job: &Job) -> bool {
+    let ends = job.job_type().is_batch();
+    alloc.desired == DesiredStatus::Run
+        && alloc.job_version == job.version()
+        && (alloc.client == ClientStatus::Running || (ends && alloc.client == ClientStatus::Complete))
 }

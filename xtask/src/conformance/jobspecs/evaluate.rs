@@ -30,7 +30,7 @@ impl Stubs {
     }
 
     /// With every variable that has no default set to a placeholder of its type.
-    fn options(&self, source: &str) -> ParseOptions {
+    pub(super) fn options(&self, source: &str) -> ParseOptions {
         let key = "ssh_priv_path=FILE:~/.ssh/id_rsa";
         let vars = if source.contains("\"ssh_priv_path\"") {
             vec![key.to_owned()]

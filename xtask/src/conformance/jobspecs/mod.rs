@@ -3,6 +3,7 @@
 mod decode;
 mod evaluate;
 mod format;
+mod render;
 
 use std::fs;
 use std::path::Path;
@@ -33,7 +34,7 @@ pub(super) struct Pace {
 pub(super) fn run(dir: &Path) -> anyhow::Result<(Vec<Step>, Pace)> {
     let names = names(dir)?;
     let stubs = evaluate::Stubs::new()?;
-    let mut steps = ["evaluate", "decode", "format"].map(|name| Step {
+    let mut steps = ["evaluate", "decode", "format", "render"].map(|name| Step {
         name,
         results: Vec::new(),
     });
@@ -53,10 +54,12 @@ pub(super) fn run(dir: &Path) -> anyhow::Result<(Vec<Step>, Pace)> {
         let layout = evaluated
             .as_ref()
             .map(|_| format::run(&source, formatted.as_ref().unwrap_or(&source)));
+        let render = render::run(&source, &stubs.options(&source));
         let results = [
             evaluated.map(|expected| evaluate::run(&stubs, &source, &expected)),
             decoded.map(|expected| decode::run(&source, &expected)),
             layout,
+            render.map(Result::err),
         ];
         for (step, result) in steps.iter_mut().zip(results) {
             let verdict = result.map(|wrong| wrong.map_or(Verdict::Passed, Verdict::Failed));

@@ -1,0 +1,94 @@
+//! The scheduler against a slow and obvious one, and what it makes of single fleets.
+
+mod agreement;
+mod reference;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use holdfast_shared::id::{AllocId, EvalId, JobKey, NodeId};
+use holdfast_shared::model::{
+    Allocation, AssignedPort, ClientStatus, DesiredStatus, DesiredTransition, Eligibility, Fingerprint, Job,
+    Node, NodeStatus, PlacementReport, TaskResources,
+};
+use holdfast_shared::time::Timestamp;
+
+/// A node that is ready.
+pub(crate) fn node(id: u128, fingerprint: Fingerprint) -> Node {
+    Node {
+        id: NodeId(id),
+        fingerprint,
+        status: NodeStatus::Ready,
+        status_description: String::new(),
+        status_since: Timestamp::ZERO,
+        eligibility: Eligibility::Eligible,
+        last_heard: Timestamp::ZERO,
+        session: 1,
+        generation: 0,
+        sent_generation: 0,
+        events: Vec::new(),
+        create_index: 1,
+        modify_index: 1,
+        missed_heartbeat_index: 0,
+        alloc_update_index: 0,
+    }
+}
+
+/// A job from its JSON.
+pub(super) fn job(json: serde_json::Value) -> Job {
+    let mut job: Job = serde_json::from_value(json).unwrap();
+    job.canonicalize();
+    job
+}
+
+/// A running allocation.
+pub(super) fn alloc(
+    id: u128,
+    (job, group): (&str, &str),
+    node: u128,
+    (resources, ports): (TaskResources, Vec<AssignedPort>),
+) -> Allocation {
+    Allocation {
+        id: AllocId(id),
+        name: format!("{job}.{group}[0]"),
+        job: JobKey::new("default", job),
+        job_version: 0,
+        job_create_index: 0,
+        group: group.to_owned(),
+        node: NodeId(node),
+        eval: EvalId(0),
+        desired: DesiredStatus::Run,
+        desired_description: String::new(),
+        transition: DesiredTransition::default(),
+        client: ClientStatus::Running,
+        client_description: String::new(),
+        client_history: Vec::new(),
+        task_states: BTreeMap::new(),
+        deployment: None,
+        health: None,
+        canary: false,
+        followup_eval: None,
+        previous: None,
+        next: None,
+        reschedules: Vec::new(),
+        resources: Arc::new(resources),
+        ports,
+        network: None,
+        report: Arc::new(PlacementReport::default()),
+        preempted_by: None,
+        create_index: 1,
+        modify_index: 1,
+        alloc_modify_index: 1,
+        create_time: Timestamp::ZERO,
+        modify_time: Timestamp::ZERO,
+    }
+}
+
+/// What one task takes.
+pub(super) fn takes(cpu: u64, memory: u64, disk_mb: u64) -> TaskResources {
+    TaskResources {
+        tasks: [("main".to_owned(), (cpu, memory, memory))].into(),
+        disk_mb,
+        devices: Vec::new(),
+    }
+}
