@@ -46,8 +46,8 @@ pub struct Coordinator {
     interests: Interests,
     /// When a deployment makes no progress any more, or is to be looked at.
     deployment_deadlines: BTreeMap<DeploymentId, Timestamp>,
-    drains: Drains,
     launches: Launches,
+    drains: Drains,
     next_gc: Timestamp,
     /// Nodes as they were when their last change was looked at.
     seen: BTreeMap<NodeId, Arc<Node>>,
@@ -82,8 +82,8 @@ impl Coordinator {
             publisher: Publisher::default(),
             interests: Interests::default(),
             deployment_deadlines: BTreeMap::new(),
-            drains,
             launches: Launches::default(),
+            drains,
             next_gc: Timestamp::ZERO,
             seen,
         }
@@ -268,8 +268,8 @@ impl Coordinator {
             self.deployment_deadlines.remove(&id);
             deployment::on_deadline(&mut self.ledger, id);
         }
-        self.advance_drains(&BTreeSet::new(), &self.drains.due(now));
         self.launches.on_timeout(&mut self.ledger);
+        self.advance_drains(&BTreeSet::new(), &self.drains.due(now));
         if self.next_gc <= now {
             self.next_gc = now + self.ledger.options.gc_interval;
             gc::collect(&mut self.ledger);
@@ -437,7 +437,8 @@ impl Coordinator {
             };
             let fits = eval.failed_placements.keys().any(|group| {
                 let group = job.group(group);
-                group.is_some_and(|group| scheduler::some_qualify(&self.ledger.fleet, (job, group), nodes))
+                group
+                    .is_some_and(|group| scheduler::some_qualify(&mut self.ledger.fleet, (job, group), nodes))
             });
             if fits {
                 let mut eval = (**eval).clone();

@@ -11,6 +11,7 @@ mod ask;
 mod body;
 mod deployments;
 mod evaluations;
+mod explain;
 mod figures;
 mod filter;
 mod id_prefix;
@@ -127,6 +128,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/v1/job/{id}/deployment", get(job::deployment))
         .route("/v1/job/{id}/versions", get(job::versions))
         .route("/v1/job/{id}/evaluate", write(job::evaluate))
+        .route("/v1/job/{id}/explain", get(explain::get))
         .merge(job_actions())
         .route("/v1/allocations", get(allocations::list))
         .route("/v1/allocation/{id}", get(allocations::get))
@@ -160,6 +162,20 @@ fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
+fn job_actions() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/job/{id}/plan", write(job_plan::plan))
+        .route("/v1/job/{id}/revert", write(job_action::revert))
+        .route("/v1/job/{id}/stable", write(job_action::set_stable))
+        .route(
+            "/v1/job/{id}/scale",
+            write(job_action::scale).get(job_action::scale_status),
+        )
+        .route("/v1/job/{id}/submission", get(job_action::submission))
+        .route("/v1/job/{id}/dispatch", write(job_action::dispatch))
+        .route("/v1/job/{id}/periodic/force", write(job_action::launch_now))
+}
+
 fn node_routes() -> Router<Arc<App>> {
     Router::new()
         .route("/v1/nodes", get(nodes::list))
@@ -191,20 +207,6 @@ fn deployment_routes() -> Router<Arc<App>> {
             "/v1/deployment/allocation-health/{id}",
             write(deployments::set_health),
         )
-}
-
-fn job_actions() -> Router<Arc<App>> {
-    Router::new()
-        .route("/v1/job/{id}/plan", write(job_plan::plan))
-        .route("/v1/job/{id}/revert", write(job_action::revert))
-        .route("/v1/job/{id}/stable", write(job_action::set_stable))
-        .route(
-            "/v1/job/{id}/scale",
-            write(job_action::scale).get(job_action::scale_status),
-        )
-        .route("/v1/job/{id}/submission", get(job_action::submission))
-        .route("/v1/job/{id}/dispatch", write(job_action::dispatch))
-        .route("/v1/job/{id}/periodic/force", write(job_action::launch_now))
 }
 
 /// Writes accept PUT and POST alike.

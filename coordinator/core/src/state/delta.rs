@@ -52,14 +52,6 @@ pub enum Delta {
     Service(Arc<Registration>),
     /// A service is no longer offered.
     RemoveService(String),
-    /// The region's scheduler settings.
-    SchedulerConfiguration(Arc<SchedulerConfiguration>),
-    /// A node pool.
-    NodePool(Arc<NodePool>),
-    /// A node pool is forgotten.
-    RemoveNodePool(String),
-    /// A node was forgotten, after it was sent assignments up to this generation: should it come back, it goes on there.
-    ForgottenNode(NodeId, u64),
     /// What a kept version of a job was made from.
     Submission(Arc<Submission>),
     /// What a version was made from is forgotten.
@@ -68,6 +60,14 @@ pub enum Delta {
     JobHistory(Arc<JobHistory>),
     /// A job's history is forgotten.
     RemoveJobHistory(JobKey),
+    /// The region's scheduler settings.
+    SchedulerConfiguration(Arc<SchedulerConfiguration>),
+    /// A node pool.
+    NodePool(Arc<NodePool>),
+    /// A node pool is forgotten.
+    RemoveNodePool(String),
+    /// A node was forgotten, after it was sent assignments up to this generation: should it come back, it goes on there.
+    ForgottenNode(NodeId, u64),
 }
 
 /// The tables of coordinator state.
@@ -91,16 +91,16 @@ pub enum Table {
     Deployments,
     /// The service catalog.
     Services,
+    /// What kept versions of jobs were made from.
+    Submissions,
+    /// What is remembered of jobs whatever their version.
+    JobHistories,
     /// The region's scheduler settings.
     SchedulerConfiguration,
     /// Node pools.
     NodePools,
     /// The last generations of nodes that were forgotten.
     ForgottenNodes,
-    /// What kept versions of jobs were made from.
-    Submissions,
-    /// What is remembered of jobs whatever their version.
-    JobHistories,
 }
 
 impl Table {
@@ -115,11 +115,11 @@ impl Table {
         Self::Evaluations,
         Self::Deployments,
         Self::Services,
+        Self::Submissions,
+        Self::JobHistories,
         Self::SchedulerConfiguration,
         Self::NodePools,
         Self::ForgottenNodes,
-        Self::Submissions,
-        Self::JobHistories,
     ];
 
     /// Its name in stores and logs.
@@ -134,11 +134,11 @@ impl Table {
             Self::Evaluations => "evaluations",
             Self::Deployments => "deployments",
             Self::Services => "services",
+            Self::Submissions => "submissions",
+            Self::JobHistories => "job_histories",
             Self::SchedulerConfiguration => "scheduler_configuration",
             Self::NodePools => "node_pools",
             Self::ForgottenNodes => "forgotten_nodes",
-            Self::Submissions => "submissions",
-            Self::JobHistories => "job_histories",
         }
     }
 }
@@ -156,11 +156,11 @@ impl Delta {
             Self::Evaluation(_) | Self::RemoveEvaluation(_) => Table::Evaluations,
             Self::Deployment(_) | Self::RemoveDeployment(_) => Table::Deployments,
             Self::Service(_) | Self::RemoveService(_) => Table::Services,
+            Self::Submission(_) | Self::RemoveSubmission(..) => Table::Submissions,
+            Self::JobHistory(_) | Self::RemoveJobHistory(_) => Table::JobHistories,
             Self::SchedulerConfiguration(_) => Table::SchedulerConfiguration,
             Self::NodePool(_) | Self::RemoveNodePool(_) => Table::NodePools,
             Self::ForgottenNode(..) => Table::ForgottenNodes,
-            Self::Submission(_) | Self::RemoveSubmission(..) => Table::Submissions,
-            Self::JobHistory(_) | Self::RemoveJobHistory(_) => Table::JobHistories,
         }
     }
 
@@ -187,13 +187,13 @@ impl Delta {
             Self::RemoveDeployment(id) => id.to_string(),
             Self::Service(service) => service.id.clone(),
             Self::RemoveService(id) => id.clone(),
-            Self::SchedulerConfiguration(_) => "scheduler".into(),
-            Self::NodePool(pool) => pool.name.clone(),
-            Self::RemoveNodePool(name) => name.clone(),
             Self::Submission(it) => version_key(&it.job, it.version),
             Self::RemoveSubmission(key, version) => version_key(key, *version),
             Self::JobHistory(it) => job_key(&it.job),
             Self::RemoveJobHistory(key) => job_key(key),
+            Self::SchedulerConfiguration(_) => "scheduler".into(),
+            Self::NodePool(pool) => pool.name.clone(),
+            Self::RemoveNodePool(name) => name.clone(),
         }
     }
 
@@ -210,9 +210,9 @@ impl Delta {
                 | Self::RemoveEvaluation(_)
                 | Self::RemoveDeployment(_)
                 | Self::RemoveService(_)
-                | Self::RemoveNodePool(_)
                 | Self::RemoveSubmission(..)
                 | Self::RemoveJobHistory(_)
+                | Self::RemoveNodePool(_)
         )
     }
 }

@@ -37,16 +37,16 @@ pub struct State {
     pub deployments: OrdMap<DeploymentId, Arc<Deployment>>,
     /// The service catalog, by registration id.
     pub services: OrdMap<String, Arc<Registration>>,
+    /// What kept versions of jobs were made from.
+    pub submissions: OrdMap<(JobKey, u64), Arc<Submission>>,
+    /// What is remembered of jobs whatever their version.
+    pub histories: OrdMap<JobKey, Arc<JobHistory>>,
     /// The region's scheduler settings; what holds for a job is in [`State::scheduling_of`].
     pub scheduling: Arc<SchedulerConfiguration>,
     /// Node pools that somebody made; [`State::pool`] also knows the others.
     pub pools: OrdMap<String, Arc<NodePool>>,
     /// The newest generation that nodes were sent before they were forgotten.
     pub forgotten: OrdMap<NodeId, u64>,
-    /// What kept versions of jobs were made from.
-    pub submissions: OrdMap<(JobKey, u64), Arc<Submission>>,
-    /// What is remembered of jobs whatever their version.
-    pub histories: OrdMap<JobKey, Arc<JobHistory>>,
     allocs_by_job: OrdMap<JobKey, OrdSet<AllocId>>,
     allocs_by_node: OrdSet<(NodeId, AllocId)>,
     evals_by_job: OrdSet<(JobKey, EvalId)>,
