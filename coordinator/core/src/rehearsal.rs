@@ -75,6 +75,7 @@ mod tests {
             check_index: None,
             preserve_counts: false,
             eval_priority: None,
+            submission: None,
         });
         let state = fleet.core.state().clone();
         let mut rehearsal = Rehearsal::new(Options::default(), state, fleet.now);
