@@ -358,7 +358,7 @@ impl<'a> Scheduler<'a> {
         }
         self.spread_weights
             .entry(group.name())
-            .or_insert(terms.spread_weights());
+            .or_insert_with(|| terms.spread_weights());
         self.terms.push(terms);
         self.terms.len() - 1
     }

@@ -210,13 +210,16 @@ fn resources(group: &TaskGroup) -> TaskResources {
     }
 }
 
+/// A property, and which of its values will do.
+type ByValue = (Arc<Column>, Vec<Option<bool>>);
+
 /// Which requirement each node fails: looked at once for a class, or once for a node when they are about unique things.
 #[derive(Debug)]
 pub(super) struct Verdicts<'a> {
     requirements: Requirements<'a>,
     /// For each requirement that is about one property: the property, and which of its values will do, as far as that is
     /// known. Nodes themselves are scattered in memory.
-    by_value: Vec<Option<(Arc<Column>, Vec<Option<bool>>)>>,
+    by_value: Vec<Option<ByValue>>,
     by_row: bool,
     known: Vec<Verdict>,
 }
