@@ -132,8 +132,7 @@ fn refuse(task: &Task) -> Result<(), SpecError> {
     given(
         task.artifacts.as_ref().is_some_and(|list| !list.is_empty()),
         "an artifact block",
-    )?;
-    given(task.dispatch_payload.is_some(), "a dispatch_payload block")
+    )
 }
 
 fn logs(task: &Task) -> LogLimits {

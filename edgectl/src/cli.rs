@@ -12,24 +12,7 @@ use crate::session::{DONE, Exit, Session};
 
 /// Commands of the original that we have yet to learn.
 const NOT_YET: &[(&str, &[&str])] = &[
-    (
-        "job",
-        &[
-            "action",
-            "dispatch",
-            "eval",
-            "history",
-            "periodic",
-            "plan",
-            "promote",
-            "restart",
-            "revert",
-            "scale",
-            "scaling-events",
-            "start",
-            "tag",
-        ],
-    ),
+    ("job", &["action", "restart", "start", "tag"]),
     (
         "alloc",
         &[
@@ -214,6 +197,20 @@ impl Command {
                 job::Verb::Allocs(args) => job::allocs::allocs(session, args),
                 job::Verb::Explain(args) => job::explain::run(session, args),
                 job::Verb::Deployments(args) => job::allocs::deployments(session, args),
+                job::Verb::Plan(args) => job::plan::run(session, args),
+                job::Verb::History(args) => job::history::run(session, args),
+                job::Verb::Revert(args) => job::revert::run(session, args),
+                job::Verb::Scale(args) => job::scale::run(session, args),
+                job::Verb::ScalingEvents(args) => job::scale::events(session, args),
+                job::Verb::Eval(args) => job::eval::run(session, args),
+                job::Verb::Promote(args) => job::promote::run(session, args),
+                job::Verb::Dispatch(args) => job::dispatch::run(session, args),
+                job::Verb::Periodic { verb } => match verb {
+                    job::periodic::Verb::Force(args) => job::periodic::force(session, args),
+                    job::periodic::Verb::Other(words) => {
+                        unknown(&session.program, Some("job periodic"), words)
+                    }
+                },
                 job::Verb::Other(words) => unknown(&session.program, Some("job"), words),
             },
             Self::Node { verb } => match verb {

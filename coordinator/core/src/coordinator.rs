@@ -27,6 +27,7 @@ use crate::interest::Interests;
 use crate::job_status;
 use crate::ledger::Ledger;
 use crate::options::Options;
+use crate::periodic::Launches;
 use crate::report;
 use crate::scheduler;
 use crate::services;
@@ -45,6 +46,7 @@ pub struct Coordinator {
     interests: Interests,
     /// When a deployment makes no progress any more, or is to be looked at.
     deployment_deadlines: BTreeMap<DeploymentId, Timestamp>,
+    launches: Launches,
     drains: Drains,
     next_gc: Timestamp,
     /// Nodes as they were when their last change was looked at.
@@ -80,6 +82,7 @@ impl Coordinator {
             publisher: Publisher::default(),
             interests: Interests::default(),
             deployment_deadlines: BTreeMap::new(),
+            launches: Launches::default(),
             drains,
             next_gc: Timestamp::ZERO,
             seen,
@@ -94,6 +97,7 @@ impl Coordinator {
         }
         gap::bridge(&mut self.ledger);
         self.contacts.start(&self.ledger);
+        self.launches.start(&self.ledger);
         self.next_gc = now + self.ledger.options.gc_interval;
         for deployment in self
             .ledger
@@ -137,6 +141,7 @@ impl Coordinator {
         [
             self.broker.next_at(self.ledger.now).filter(|_| !self.is_paused()),
             self.contacts.next_at(),
+            self.launches.next_at(),
             deployments,
             self.drains.next_at(),
             gc,
@@ -263,6 +268,7 @@ impl Coordinator {
             self.deployment_deadlines.remove(&id);
             deployment::on_deadline(&mut self.ledger, id);
         }
+        self.launches.on_timeout(&mut self.ledger);
         self.advance_drains(&BTreeSet::new(), &self.drains.due(now));
         if self.next_gc <= now {
             self.next_gc = now + self.ledger.options.gc_interval;
@@ -367,8 +373,10 @@ impl Coordinator {
                 touched.deployments.insert(deployment.id);
             }
             Delta::Job(job) => {
+                self.launches.observe(&self.ledger, job);
                 touched.jobs.insert(job.key());
             }
+            Delta::RemoveJob(key) => self.launches.forget(key),
             Delta::Node(node) => self.observe_node(node, touched),
             Delta::RemoveNode(id) => {
                 self.seen.remove(id);

@@ -29,6 +29,8 @@ pub struct Response {
     pub eval_create_index: u64,
     /// Spec index of the job, where a job was meant.
     pub job_modify_index: u64,
+    /// Id of the job that was launched, where one was.
+    pub launched: Option<String>,
     /// The stable version that was registered anew, where a deployment was given up.
     pub reverted_version: Option<u64>,
     /// Index of the state that holds the change.

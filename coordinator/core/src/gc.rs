@@ -8,6 +8,7 @@ use holdfast_shared::model::{Allocation, ClientStatus, Node, NodeStatus};
 use holdfast_shared::time::{Duration, Timestamp};
 
 use crate::admit;
+use crate::history;
 use crate::ledger::Ledger;
 use crate::options::Options;
 use crate::state::{Delta, State};
@@ -126,7 +127,8 @@ fn jobs(ledger: &Ledger, options: &Options) -> Vec<Delta> {
         |key: &JobKey| Timestamp(state.jobs.get(key).and_then(|job| job.submit_time).unwrap_or(0));
     let dead = state.jobs.iter().filter(|(key, job)| {
         let over = job.is_stopped() || (job.job_type().is_batch() && job.status.as_deref() == Some("dead"));
-        over && !job.is_template()
+        // What only launches others is over when it is stopped.
+        over && (job.is_stopped() || !job.is_template())
             && ledger.now.since(submitted(key)) >= options.job_gc_age
             && state.allocs_of_job(key).next().is_none()
             && state.evals_of_job(key).all(|eval| eval.status.is_terminal())
@@ -134,15 +136,8 @@ fn jobs(ledger: &Ledger, options: &Options) -> Vec<Delta> {
                 .versions_of_job(key)
                 .all(|version| version.version_tag.is_none())
     });
-    dead.flat_map(|(key, _)| {
-        let versions = state
-            .versions_of_job(key)
-            .map(|job| Delta::RemoveJobVersion(key.clone(), job.version()));
-        std::iter::once(Delta::RemoveJob(key.clone()))
-            .chain(versions)
-            .collect::<Vec<_>>()
-    })
-    .collect()
+    dead.flat_map(|(key, _)| history::forget_job(state, key))
+        .collect()
 }
 
 fn nodes(ledger: &Ledger, options: &Options) -> Vec<Arc<Node>> {

@@ -16,6 +16,8 @@ mod figures;
 mod filter;
 mod id_prefix;
 mod job;
+mod job_action;
+mod job_plan;
 mod jobs;
 mod nodes;
 mod operator;
@@ -36,6 +38,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use holdfast_broker::Broker;
+use holdfast_coordinator_core::Options;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -71,6 +74,8 @@ pub struct App {
     pub identity: Identity,
     /// Where commands go and snapshots come from.
     pub runtime: Handle,
+    /// What the operator set about decisions: plans are made under the same settings.
+    pub options: Options,
     /// Figures.
     pub metrics: Arc<Metrics>,
     /// The embedded broker, when there is one.
@@ -124,6 +129,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/v1/job/{id}/versions", get(job::versions))
         .route("/v1/job/{id}/evaluate", write(job::evaluate))
         .route("/v1/job/{id}/explain", get(explain::get))
+        .merge(job_actions())
         .route("/v1/allocations", get(allocations::list))
         .route("/v1/allocation/{id}", get(allocations::get))
         .route("/v1/allocation/{id}/services", get(allocations::services))
@@ -154,6 +160,20 @@ fn router(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), count))
         .with_state(app)
+}
+
+fn job_actions() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/job/{id}/plan", write(job_plan::plan))
+        .route("/v1/job/{id}/revert", write(job_action::revert))
+        .route("/v1/job/{id}/stable", write(job_action::set_stable))
+        .route(
+            "/v1/job/{id}/scale",
+            write(job_action::scale).get(job_action::scale_status),
+        )
+        .route("/v1/job/{id}/submission", get(job_action::submission))
+        .route("/v1/job/{id}/dispatch", write(job_action::dispatch))
+        .route("/v1/job/{id}/periodic/force", write(job_action::launch_now))
 }
 
 fn node_routes() -> Router<Arc<App>> {

@@ -6,7 +6,13 @@ use tracing::{debug, info};
 /// Logs a change of the state that was `before`.
 pub(super) fn record(delta: &Delta, before: &State) {
     match delta {
-        Delta::Meta { .. } | Delta::JobVersion(_) | Delta::RemoveJobVersion(..) => {}
+        Delta::Meta { .. }
+        | Delta::JobVersion(_)
+        | Delta::RemoveJobVersion(..)
+        | Delta::Submission(_)
+        | Delta::RemoveSubmission(..)
+        | Delta::JobHistory(_)
+        | Delta::RemoveJobHistory(_) => {}
         Delta::Job(it) => {
             let status = it.status.as_deref().unwrap_or_default();
             info!(job = %it.key(), version = it.version(), status, stop = it.is_stopped(), "job");

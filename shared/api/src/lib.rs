@@ -13,6 +13,7 @@ pub mod evaluation;
 pub mod explain;
 mod format;
 pub mod job;
+pub mod job_action;
 pub mod node;
 pub mod operator;
 pub mod routes;
@@ -37,6 +38,11 @@ pub use job::{
     ChildrenSummary, EvalOptions, GroupSummary, JobDeregisterResponse, JobEvaluateRequest, JobListStub,
     JobRegisterRequest, JobRegisterResponse, JobSubmission, JobSummary, JobValidateRequest,
     JobValidateResponse, JobVersionsResponse, JobsParseRequest, job_value,
+};
+pub use job_action::{
+    GroupScaleStatus, JobDispatchRequest, JobDispatchResponse, JobPlanRequest, JobPlanResponse,
+    JobRevertRequest, JobScaleStatus, JobStabilityRequest, JobStabilityResponse, JobSubmissionView,
+    PeriodicForceResponse, ScalingEvent, ScalingRequest,
 };
 pub use node::{
     DrainMetadata, DrainRequest, DrainSpec, DrainStrategy, DriverInfo, EligibilityRequest, Node, NodeEvent,

@@ -10,6 +10,7 @@ pub mod constraint;
 pub mod deployment;
 pub mod evaluation;
 pub mod group;
+pub mod history;
 pub mod job;
 pub mod network;
 pub mod node;
@@ -28,6 +29,7 @@ pub use constraint::{Affinity, Constraint, Spread, SpreadTarget};
 pub use deployment::{Deployment, DeploymentGroup, DeploymentStatus};
 pub use evaluation::{EvalStatus, Evaluation, PlanCounts, Trigger};
 pub use group::{EphemeralDisk, Scaling, TaskGroup, Volume};
+pub use history::{JobHistory, ScalingEvent, Submission};
 pub use job::{
     Job, JobType, JobUi, JobUiLink, Multiregion, MultiregionRegion, MultiregionStrategy, Parameterized,
     Periodic,

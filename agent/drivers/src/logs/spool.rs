@@ -38,6 +38,16 @@ pub(crate) fn spool_path(dir: &Path, task: &str) -> PathBuf {
     dir.join(format!(".{task}.spool"))
 }
 
+/// Opens that file as the runtime does, and makes it when it is missing.
+pub(crate) fn make_spool(dir: &Path, task: &str) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(spool_path(dir, task))
+}
+
 fn checkpoint_path(dir: &Path, task: &str) -> PathBuf {
     dir.join(format!(".{task}.spool.at"))
 }
@@ -60,12 +70,7 @@ impl SpoolCopy {
     /// Opens a task's spool, creating it empty, and continues from its checkpoint.
     pub(crate) fn open(dir: &Path, task: &str, limits: &LogLimits) -> io::Result<Self> {
         let path = spool_path(dir, task);
-        let spool = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&path)?;
+        let spool = make_spool(dir, task)?;
         let inode = spool.metadata()?.ino();
         let checkpoint_path = checkpoint_path(dir, task);
         let checkpoint = OpenOptions::new()
@@ -136,7 +141,7 @@ impl SpoolCopy {
         }
     }
 
-    /// Copies the whole lines of a chunk and says how many bytes they had.
+    /// Copies the whole lines of a chunk and says how many bytes they had. An error means none.
     fn copy(&mut self, chunk: &[u8], full: bool) -> io::Result<usize> {
         let mut copied = 0;
         for line in chunk.split_inclusive(|byte| *byte == b'\n') {
@@ -150,7 +155,11 @@ impl SpoolCopy {
                 } else {
                     &mut self.stderr
                 };
-                writer.write(text)?;
+                match writer.write(text) {
+                    // What was copied before must not be copied again.
+                    Err(_) if copied > 0 => return Ok(copied),
+                    written => written?,
+                }
             }
             copied += line.len();
         }

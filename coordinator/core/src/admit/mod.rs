@@ -3,23 +3,29 @@
 
 mod deployment;
 mod job;
+mod job_dispatch;
+mod job_scale;
+mod job_version;
 mod node;
 mod operator;
 
+use holdfast_shared::id::JobKey;
 use holdfast_shared::model::EvalStatus;
 
 use crate::broker::Broker;
 use crate::effect::{Refusal, Response};
-use crate::input::Command;
+use crate::input::{Command, JobAction};
 use crate::ledger::Ledger;
 
-pub(crate) use job::{cancel, register_version};
+pub(crate) use job::{cancel, keep_kind, register_version};
 pub(crate) use node::forget as forget_node;
 
 /// Admits one command.
 pub(crate) fn admit(ledger: &mut Ledger, broker: &Broker, command: Command) -> Result<Response, Refusal> {
     match command {
-        Command::RegisterJob { .. } if ledger.state.scheduling.reject_job_registration => {
+        Command::RegisterJob { .. } | Command::Job(_, JobAction::Scale(_) | JobAction::Dispatch(_))
+            if ledger.state.scheduling.reject_job_registration =>
+        {
             let text = "job registration, dispatch, and scale are disabled by the scheduler configuration";
             Err(Refusal::Invalid(text.into()))
         }
@@ -28,15 +34,18 @@ pub(crate) fn admit(ledger: &mut Ledger, broker: &Broker, command: Command) -> R
             check_index,
             preserve_counts,
             eval_priority,
+            submission,
         } => job::register(
             ledger,
             *job,
-            &job::Wish {
+            job::Wish {
                 check_index,
                 preserve_counts,
                 eval_priority,
+                submission,
             },
         ),
+        Command::Job(key, action) => on_job(ledger, &key, action),
         Command::DeregisterJob {
             key,
             purge,
@@ -85,5 +94,21 @@ pub(crate) fn admit(ledger: &mut Ledger, broker: &Broker, command: Command) -> R
                 ..Response::default()
             })
         }
+    }
+}
+
+/// Acts on a job that is there.
+fn on_job(ledger: &mut Ledger, key: &JobKey, action: JobAction) -> Result<Response, Refusal> {
+    let known = ledger.state.jobs.get(key).cloned();
+    let job = known.ok_or_else(|| Refusal::NotFound(format!("job {:?}", key.id)))?;
+    match action {
+        JobAction::Revert {
+            version,
+            enforce_prior,
+        } => job_version::revert(ledger, &job, version, enforce_prior),
+        JobAction::SetStable { version, stable } => job_version::set_stable(ledger, &job, version, stable),
+        JobAction::Scale(wish) => job_scale::scale(ledger, &job, wish),
+        JobAction::Dispatch(wish) => job_dispatch::dispatch(ledger, &job, &wish),
+        JobAction::LaunchNow => job_dispatch::launch_now(ledger, &job),
     }
 }

@@ -39,18 +39,9 @@ fn texts(value: &Value) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn resolve(input: &Value, expect: &Value) -> Result<(), String> {
-    let text = |key: &str| input["node"][key].as_str().unwrap_or_default().to_owned();
-    let fingerprint = Fingerprint {
-        name: text("unique_name"),
-        datacenter: text("datacenter"),
-        node_pool: text("pool"),
-        node_class: text("class"),
-        attributes: texts(&input["node"]["attributes"]),
-        meta: texts(&input["node"]["meta"]),
-        ..Fingerprint::default()
-    };
-    let node = Node {
+/// A node of which nothing is known but what its agent found out.
+pub(super) fn node(fingerprint: Fingerprint) -> Node {
+    Node {
         id: NodeId(1),
         fingerprint,
         status: NodeStatus::Ready,
@@ -68,7 +59,21 @@ fn resolve(input: &Value, expect: &Value) -> Result<(), String> {
         modify_index: 0,
         missed_heartbeat_index: 0,
         alloc_update_index: 0,
+    }
+}
+
+fn resolve(input: &Value, expect: &Value) -> Result<(), String> {
+    let text = |key: &str| input["node"][key].as_str().unwrap_or_default().to_owned();
+    let fingerprint = Fingerprint {
+        name: text("unique_name"),
+        datacenter: text("datacenter"),
+        node_pool: text("pool"),
+        node_class: text("class"),
+        attributes: texts(&input["node"]["attributes"]),
+        meta: texts(&input["node"]["meta"]),
+        ..Fingerprint::default()
     };
+    let node = node(fingerprint);
     let value = Target::new(input["target"].as_str().unwrap_or_default()).on(&node);
     // Ids in the vectors are names.
     let value = value.map(|value| {

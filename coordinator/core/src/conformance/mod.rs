@@ -14,7 +14,11 @@ mod reschedule;
 mod scoring;
 mod timeline;
 
+use holdfast_shared::model::{Fingerprint, Job};
 use serde_json::Value;
+
+use crate::evaluate::change_on;
+use crate::reconciler::Change;
 
 /// What became of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +62,13 @@ pub fn run(file_stem: &str, json: &str) -> Option<Vec<CaseResult>> {
     let file: Value = serde_json::from_str(json).ok()?;
     let cases = file["cases"].as_array()?;
     Some(cases.iter().map(|case| run_case(handler, case)).collect())
+}
+
+/// What a change of the job means for an allocation of `group` that runs on a node of which this is known; `None` when the
+/// group is gone. Without a node, its node is gone.
+pub fn change(old: &Job, new: &Job, group: &str, node: Option<&Fingerprint>) -> Option<Change> {
+    let node = node.map(|it| constraints::node(it.clone()));
+    Some(change_on(old, new, new.group(group)?, node.as_ref()))
 }
 
 fn run_case(handler: Handler, case: &Value) -> CaseResult {

@@ -92,6 +92,7 @@ impl Region {
             check_index: None,
             preserve_counts: false,
             eval_priority: None,
+            submission: None,
         })
     }
 

@@ -201,7 +201,11 @@ pub fn reconcile(input: &ReconcileInput<'_>) -> (Changes, Report) {
         let wanted = job.and_then(|job| job.group(name).map(|group| (job, group)));
         match wanted {
             Some((job, group)) if job.job_type().is_system() => {
-                system::reconcile(input, (job, group), &allocs, (&mut changes, counts));
+                let rollout = Rollout::new(job, group, &allocs, current);
+                let parts = (&mut changes, counts);
+                let outcome = system::reconcile(input, (job, group), &allocs, &rollout, parts);
+                created.extend(outcome.deploys.map(|it| (name.to_owned(), it)));
+                finished &= outcome.finished;
             }
             Some((job, group)) if group.count() > 0 => {
                 let rollout = Rollout::new(job, group, &allocs, current);

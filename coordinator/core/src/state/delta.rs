@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
-    Allocation, Deployment, Evaluation, Job, Node, NodePool, Registration, SchedulerConfiguration,
+    Allocation, Deployment, Evaluation, Job, JobHistory, Node, NodePool, Registration,
+    SchedulerConfiguration, Submission,
 };
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,14 @@ pub enum Delta {
     Service(Arc<Registration>),
     /// A service is no longer offered.
     RemoveService(String),
+    /// What a kept version of a job was made from.
+    Submission(Arc<Submission>),
+    /// What a version was made from is forgotten.
+    RemoveSubmission(JobKey, u64),
+    /// What is remembered of a job whatever its version.
+    JobHistory(Arc<JobHistory>),
+    /// A job's history is forgotten.
+    RemoveJobHistory(JobKey),
     /// The region's scheduler settings.
     SchedulerConfiguration(Arc<SchedulerConfiguration>),
     /// A node pool.
@@ -82,6 +91,10 @@ pub enum Table {
     Deployments,
     /// The service catalog.
     Services,
+    /// What kept versions of jobs were made from.
+    Submissions,
+    /// What is remembered of jobs whatever their version.
+    JobHistories,
     /// The region's scheduler settings.
     SchedulerConfiguration,
     /// Node pools.
@@ -92,7 +105,7 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Meta,
         Self::Jobs,
         Self::JobVersions,
@@ -102,6 +115,8 @@ impl Table {
         Self::Evaluations,
         Self::Deployments,
         Self::Services,
+        Self::Submissions,
+        Self::JobHistories,
         Self::SchedulerConfiguration,
         Self::NodePools,
         Self::ForgottenNodes,
@@ -119,6 +134,8 @@ impl Table {
             Self::Evaluations => "evaluations",
             Self::Deployments => "deployments",
             Self::Services => "services",
+            Self::Submissions => "submissions",
+            Self::JobHistories => "job_histories",
             Self::SchedulerConfiguration => "scheduler_configuration",
             Self::NodePools => "node_pools",
             Self::ForgottenNodes => "forgotten_nodes",
@@ -139,6 +156,8 @@ impl Delta {
             Self::Evaluation(_) | Self::RemoveEvaluation(_) => Table::Evaluations,
             Self::Deployment(_) | Self::RemoveDeployment(_) => Table::Deployments,
             Self::Service(_) | Self::RemoveService(_) => Table::Services,
+            Self::Submission(_) | Self::RemoveSubmission(..) => Table::Submissions,
+            Self::JobHistory(_) | Self::RemoveJobHistory(_) => Table::JobHistories,
             Self::SchedulerConfiguration(_) => Table::SchedulerConfiguration,
             Self::NodePool(_) | Self::RemoveNodePool(_) => Table::NodePools,
             Self::ForgottenNode(..) => Table::ForgottenNodes,
@@ -168,6 +187,10 @@ impl Delta {
             Self::RemoveDeployment(id) => id.to_string(),
             Self::Service(service) => service.id.clone(),
             Self::RemoveService(id) => id.clone(),
+            Self::Submission(it) => version_key(&it.job, it.version),
+            Self::RemoveSubmission(key, version) => version_key(key, *version),
+            Self::JobHistory(it) => job_key(&it.job),
+            Self::RemoveJobHistory(key) => job_key(key),
             Self::SchedulerConfiguration(_) => "scheduler".into(),
             Self::NodePool(pool) => pool.name.clone(),
             Self::RemoveNodePool(name) => name.clone(),
@@ -187,6 +210,8 @@ impl Delta {
                 | Self::RemoveEvaluation(_)
                 | Self::RemoveDeployment(_)
                 | Self::RemoveService(_)
+                | Self::RemoveSubmission(..)
+                | Self::RemoveJobHistory(_)
                 | Self::RemoveNodePool(_)
         )
     }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
-    Allocation, Deployment, Evaluation, Job, Node, NodePool, Registration, SchedulerConfiguration,
+    Allocation, Deployment, Evaluation, Job, JobHistory, Node, NodePool, Registration,
+    SchedulerConfiguration, Submission,
 };
 use imbl::{OrdMap, OrdSet};
 
@@ -36,6 +37,10 @@ pub struct State {
     pub deployments: OrdMap<DeploymentId, Arc<Deployment>>,
     /// The service catalog, by registration id.
     pub services: OrdMap<String, Arc<Registration>>,
+    /// What kept versions of jobs were made from.
+    pub submissions: OrdMap<(JobKey, u64), Arc<Submission>>,
+    /// What is remembered of jobs whatever their version.
+    pub histories: OrdMap<JobKey, Arc<JobHistory>>,
     /// The region's scheduler settings; what holds for a job is in [`State::scheduling_of`].
     pub scheduling: Arc<SchedulerConfiguration>,
     /// Node pools that somebody made; [`State::pool`] also knows the others.
@@ -101,6 +106,10 @@ impl State {
             | Delta::RemoveDeployment(_)
             | Delta::Service(_)
             | Delta::RemoveService(_) => self.apply_indexed(delta),
+            Delta::Submission(_)
+            | Delta::RemoveSubmission(..)
+            | Delta::JobHistory(_)
+            | Delta::RemoveJobHistory(_) => self.apply_history(delta),
         }
         self.changed_at.insert(delta.table(), self.index);
     }
@@ -159,6 +168,25 @@ impl State {
                 self.services.insert(service.id.clone(), Arc::clone(service));
             }
             Delta::RemoveService(id) => self.unindex_service(id),
+            _ => {}
+        }
+    }
+
+    fn apply_history(&mut self, delta: &Delta) {
+        match delta {
+            Delta::Submission(it) => {
+                self.submissions
+                    .insert((it.job.clone(), it.version), Arc::clone(it));
+            }
+            Delta::RemoveSubmission(key, version) => {
+                self.submissions.remove(&(key.clone(), *version));
+            }
+            Delta::JobHistory(it) => {
+                self.histories.insert(it.job.clone(), Arc::clone(it));
+            }
+            Delta::RemoveJobHistory(key) => {
+                self.histories.remove(key);
+            }
             _ => {}
         }
     }
@@ -272,5 +300,15 @@ impl State {
             .range((key.clone(), 0)..)
             .take_while(move |((job, _), _)| job == key)
             .map(|(_, job)| job)
+    }
+
+    /// The jobs that were launched from a periodic or parameterized one, ordered by id. Their ids begin with its id.
+    pub fn children_of<'a>(&'a self, parent: &'a JobKey) -> impl Iterator<Item = &'a Arc<Job>> {
+        let prefix = format!("{}/", parent.id);
+        self.jobs
+            .range(JobKey::new(parent.namespace.clone(), prefix.clone())..)
+            .take_while(move |(key, _)| key.namespace == parent.namespace && key.id.starts_with(&prefix))
+            .map(|(_, job)| job)
+            .filter(|job| job.parent_id.as_deref() == Some(parent.id.as_str()))
     }
 }

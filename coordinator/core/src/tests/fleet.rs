@@ -256,6 +256,7 @@ impl Fleet {
             check_index: None,
             preserve_counts: false,
             eval_priority: None,
+            submission: None,
         };
         self.command(command).unwrap()
     }

@@ -3,6 +3,8 @@
 mod contact;
 mod drain;
 pub(crate) mod fleet;
+mod job_types;
+mod launches;
 mod life;
 mod lineage;
 mod placement;
@@ -10,3 +12,4 @@ mod properties;
 mod reconnect;
 mod rollout;
 mod settings;
+mod versions;

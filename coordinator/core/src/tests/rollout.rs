@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::fleet::{Fleet, job};
 use crate::{Command, DeploymentAction, Refusal};
 
-fn key() -> JobKey {
+pub(super) fn key() -> JobKey {
     JobKey::new("default", "web")
 }
 
-fn version(number: u64, update: &Value) -> Job {
+pub(super) fn version(number: u64, update: &Value) -> Job {
     job(
         json!({ "ID": "web", "Type": "service", "TaskGroups": [{ "Name": "app", "Count": 3, "Update": update, "Tasks": [
         { "Name": "main", "Driver": "docker", "Env": { "VERSION": number.to_string() } }
@@ -21,18 +21,18 @@ fn version(number: u64, update: &Value) -> Job {
 }
 
 /// The deployment of a job version.
-fn of_version(fleet: &Fleet, version: u64) -> Deployment {
+pub(super) fn of_version(fleet: &Fleet, version: u64) -> Deployment {
     let key = key();
     let mut deployments = fleet.core.state().deployments_of_job(&key);
     (**deployments.find(|it| it.job_version == version).unwrap()).clone()
 }
 
-fn deployment(fleet: &Fleet) -> (DeploymentStatus, String) {
+pub(super) fn deployment(fleet: &Fleet) -> (DeploymentStatus, String) {
     let latest = of_version(fleet, fleet.core.state().jobs[&key()].version());
     (latest.status, latest.status_description)
 }
 
-fn running(fleet: &Fleet, version: u64) -> usize {
+pub(super) fn running(fleet: &Fleet, version: u64) -> usize {
     let text = format!("run/running v{version}");
     fleet
         .allocs("web")

@@ -54,6 +54,7 @@ fn settings_change_only_from_what_they_are_believed_to_be() {
         check_index: None,
         preserve_counts: false,
         eval_priority: None,
+        submission: None,
     };
     let text = "job registration, dispatch, and scale are disabled by the scheduler configuration";
     assert_eq!(
