@@ -44,6 +44,13 @@ pub(crate) struct Assigned {
     pub(crate) score: Option<f64>,
 }
 
+/// Devices that one request could have.
+struct Offer {
+    score: f64,
+    met: Vec<(i64, bool)>,
+    device: AssignedDevice,
+}
+
 /// Assigns every device that is asked for; `None` when the node has too few that are healthy, satisfy the constraints
 /// and are not taken.
 pub(crate) fn assign(asks: &[DeviceAsk<'_>], node: &Node, taken: &TakenDevices) -> Option<Assigned> {
@@ -52,7 +59,7 @@ pub(crate) fn assign(asks: &[DeviceAsk<'_>], node: &Node, taken: &TakenDevices) 
     let mut wishes: Vec<(i64, bool)> = Vec::new();
     for ask in asks {
         let count = usize::try_from(ask.request.count.unwrap_or(1)).unwrap_or(usize::MAX);
-        let mut best: Option<(f64, Vec<(i64, bool)>, AssignedDevice)> = None;
+        let mut best: Option<Offer> = None;
         for device in node
             .fingerprint
             .devices
@@ -68,12 +75,13 @@ pub(crate) fn assign(asks: &[DeviceAsk<'_>], node: &Node, taken: &TakenDevices) 
             }
             let met = met(ask.request, device);
             let score = rank::affinity(met.iter().copied()).unwrap_or(0.0);
-            if best.as_ref().is_none_or(|(known, ..)| score > *known) {
+            if best.as_ref().is_none_or(|known| score > known.score) {
                 let task = ask.task.to_owned();
-                best = Some((score, met, AssignedDevice { task, name, ids }));
+                let device = AssignedDevice { task, name, ids };
+                best = Some(Offer { score, met, device });
             }
         }
-        let (_, met, device) = best?;
+        let Offer { met, device, .. } = best?;
         let ids = device.ids.iter().map(|id| (device.name.clone(), id.clone()));
         taken.to_mut().extend(ids);
         wishes.extend(met);

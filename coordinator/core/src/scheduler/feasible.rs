@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use holdfast_shared::interpolate::resolve_target;
-use holdfast_shared::model::{Constraint, Job, Node, TaskGroup, Volume};
+use holdfast_shared::model::{Constraint, Drivers, Job, Node, TaskGroup, Volume};
 
 use super::constraint::Matcher;
 use super::devices::{self, DeviceAsk, TakenDevices};
@@ -107,6 +107,14 @@ impl<'a> Requirements<'a> {
         self.list[at].0.is_met_by(node)
     }
 
+    /// Whether nodes with these drivers meet a requirement, when it is about nothing else.
+    pub(crate) fn is_met_by_drivers(&self, at: usize, drivers: &Drivers) -> Option<bool> {
+        match &self.list[at].0 {
+            Requirement::Driver(name) => Some(works(drivers, name)),
+            _ => None,
+        }
+    }
+
     /// The property that a requirement is about, when it is about nothing else.
     pub(crate) fn property(&self, at: usize) -> Option<&'a str> {
         match &self.list[at].0 {
@@ -136,15 +144,18 @@ impl<'a> Requirements<'a> {
     }
 }
 
+fn works(drivers: &Drivers, name: &str) -> bool {
+    drivers
+        .get(name)
+        .is_some_and(|driver| driver.detected && driver.healthy)
+}
+
 impl Requirement<'_> {
     fn is_met_by(&self, node: &Node) -> bool {
         let print = &node.fingerprint;
         match self {
             Self::Constraint(check) => check.holds(node),
-            Self::Driver(name) => print
-                .drivers
-                .get(*name)
-                .is_some_and(|driver| driver.detected && driver.healthy),
+            Self::Driver(name) => works(&print.drivers, name),
             Self::Devices(asks) => devices::assign(asks, node, &TakenDevices::new()).is_some(),
             Self::HostNetwork(name) => print.host_networks.contains_key(*name),
             Self::Volume(volume) => {

@@ -59,11 +59,18 @@ impl Room {
     }
 }
 
+/// A node, and its computed class: so that looking at nodes one after the other need not jump around for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seat {
+    pub(crate) row: u32,
+    pub(crate) class: u32,
+}
+
 /// The nodes that jobs of some datacenters and a pool may use.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
-    /// Their rows, in the order of their ids.
-    pub(crate) rows: Vec<u32>,
+    /// Where they are, in the order of their ids.
+    pub(crate) seats: Vec<Seat>,
     /// The pool.
     pub(crate) pool: Arc<str>,
     /// Ready nodes in the pool.
@@ -227,6 +234,14 @@ impl Fleet {
         self.nodes.len()
     }
 
+    /// A row with its class.
+    pub(crate) fn seat(&self, row: u32) -> Seat {
+        Seat {
+            row,
+            class: self.classes.of(row),
+        }
+    }
+
     /// The id of a row's node.
     pub(crate) fn id(&self, row: u32) -> NodeId {
         self.ids[row as usize]
@@ -287,7 +302,7 @@ impl Fleet {
         if let Some(reach) = self.reaches.get(&key) {
             return Arc::clone(reach);
         }
-        let (mut rows, mut in_pool, mut by_datacenter) = (Vec::new(), 0, BTreeMap::new());
+        let (mut seats, mut in_pool, mut by_datacenter) = (Vec::new(), 0, BTreeMap::new());
         // Datacenter and pool are part of a class, so that one node speaks for all of its class.
         let mut of_class: Vec<Option<(bool, bool)>> = vec![None; self.classes.len()];
         for row in self.rows.values() {
@@ -295,12 +310,13 @@ impl Fleet {
             if !node.is_schedulable() {
                 continue;
             }
-            let known = &mut of_class[self.classes.of(*row) as usize];
+            let seat = self.seat(*row);
+            let known = &mut of_class[seat.class as usize];
             let judge = || (feasible::is_in_pool(job, node), feasible::is_in_reach(job, node));
             let (is_in_pool, is_in_reach) = *known.get_or_insert_with(judge);
             in_pool += u64::from(is_in_pool);
             if is_in_reach {
-                rows.push(*row);
+                seats.push(seat);
                 *by_datacenter
                     .entry(node.fingerprint.datacenter.as_str())
                     .or_insert(0) += 1;
@@ -311,7 +327,7 @@ impl Fleet {
             available.add(&name.into(), number);
         }
         let reach = Arc::new(Reach {
-            rows,
+            seats,
             pool: job.node_pool().into(),
             in_pool,
             available: Arc::new(available),

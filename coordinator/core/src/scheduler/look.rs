@@ -9,7 +9,7 @@ use holdfast_shared::model::{Component, NodeScore, PlacementReport, Scores, Tall
 
 use super::devices::{self, Assigned};
 use super::distinct;
-use super::fleet::{Fleet, Reach, Room};
+use super::fleet::{Fleet, Reach, Room, Seat};
 use super::ports;
 use super::preemption::Evicting;
 use super::property::Property;
@@ -71,10 +71,11 @@ impl Standing {
 
 impl Look<'_, '_> {
     /// Looks at one node, and counts what speaks against it.
-    pub(super) fn candidate(&mut self, row: u32) -> Option<Candidate> {
+    pub(super) fn candidate(&mut self, seat: Seat) -> Option<Candidate> {
+        let row = seat.row;
         self.counts.evaluated += 1;
-        if let Some(reason) = self.unmet(row) {
-            let label = self.label(row);
+        if let Some(reason) = self.unmet(seat) {
+            let label = self.label(seat);
             self.counts.filter(reason, label);
             return None;
         }
@@ -84,7 +85,7 @@ impl Look<'_, '_> {
                 let made = self.evicting.as_mut();
                 let made = made.and_then(|it| it.make_room(self.fleet, row, self.terms));
                 if made.is_none() {
-                    let label = self.label(row);
+                    let label = self.label(seat);
                     self.counts.exhaust(&dimension, label);
                 }
                 made
@@ -94,7 +95,7 @@ impl Look<'_, '_> {
             used: used?,
             capacity: self.fleet.room(row).capacity,
         };
-        let scores = self.scores(row, &room);
+        let scores = self.scores(seat, &room);
         Some(Candidate {
             row,
             norm: scores.mean(),
@@ -122,16 +123,16 @@ impl Look<'_, '_> {
         Ok(used)
     }
 
-    fn label(&self, row: u32) -> usize {
-        let classes = self.fleet.classes();
-        classes.label_of(classes.of(row)) as usize
+    fn label(&self, seat: Seat) -> usize {
+        self.fleet.classes().label_of(seat.class) as usize
     }
 
     /// The number of the first reason against the node that room has nothing to do with.
-    fn unmet(&mut self, row: u32) -> Option<usize> {
-        if let Some(at) = self.terms.verdicts.unmet(self.fleet, row) {
+    fn unmet(&mut self, seat: Seat) -> Option<usize> {
+        if let Some(at) = self.terms.verdicts.unmet(self.fleet, seat) {
             return Some(at);
         }
+        let row = seat.row;
         let crowd = match self.terms.apart {
             Apart::No => 0,
             Apart::OfGroup => self.terms.crowd[row as usize],
@@ -149,7 +150,8 @@ impl Look<'_, '_> {
     }
 
     /// Every component of the score that counts.
-    fn scores(&mut self, row: u32, room: &Room) -> Scores {
+    fn scores(&mut self, seat: Seat, room: &Room) -> Scores {
+        let row = seat.row;
         let mut scores = Scores::default();
         scores.set(Component::Binpack, self.packing.score(room));
         if !self.terms.devices.is_empty()
@@ -164,7 +166,7 @@ impl Look<'_, '_> {
         if !self.penalized.is_empty() && self.penalized.contains(&self.fleet.id(row)) {
             scores.set(Component::NodeReschedulePenalty, -1.0);
         }
-        if let Some(score) = self.terms.affinities.score(self.fleet, row) {
+        if let Some(score) = self.terms.affinities.score(self.fleet, seat) {
             scores.set(Component::NodeAffinity, score);
         }
         let spread = self.spread(row);

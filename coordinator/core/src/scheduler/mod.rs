@@ -34,7 +34,7 @@ use holdfast_shared::model::{
 use crate::state::State;
 use distinct::Uses;
 use feasible::Requirements;
-use fleet::{Fleet, Reach};
+use fleet::{Fleet, Reach, Seat};
 use look::{Candidate, Counts, Look, Packing, Standing};
 use preemption::{Evicting, Gone};
 use property::Property;
@@ -120,23 +120,23 @@ pub(crate) struct Scheduler<'a> {
 struct Order {
     version: u64,
     reach: Arc<Reach>,
-    rows: Vec<u32>,
-    /// So many of the rows are shuffled already.
+    seats: Vec<Seat>,
+    /// So many of them are shuffled already.
     shuffled: usize,
     /// Where looking goes on.
     cursor: usize,
 }
 
 impl Order {
-    /// The row that is looked at in this place. Shuffling goes no further than looking does.
-    fn row(&mut self, at: usize, random: &mut IdGenerator) -> u32 {
+    /// Who is looked at in this place. Shuffling goes no further than looking does.
+    fn seat(&mut self, at: usize, random: &mut IdGenerator) -> Seat {
         while self.shuffled <= at {
-            let left = (self.rows.len() - self.shuffled) as u64;
+            let left = (self.seats.len() - self.shuffled) as u64;
             let other = self.shuffled + (random.next_u64() % left) as usize;
-            self.rows.swap(self.shuffled, other);
+            self.seats.swap(self.shuffled, other);
             self.shuffled += 1;
         }
-        self.rows[at]
+        self.seats[at]
     }
 }
 
@@ -255,7 +255,7 @@ impl<'a> Scheduler<'a> {
         let terms = &mut self.terms[at];
         self.weighs |= terms.weigh();
         let order = self.order.as_mut().expect("it was looked around just now");
-        let nodes = order.rows.len();
+        let nodes = order.seats.len();
         let batch = wanted.job.job_type().is_batch();
         let limit = rank::visit_limit(nodes, batch, self.weighs, terms.count, self.rules.node_limit);
         let weights = self.spread_weights.values().sum();
@@ -283,8 +283,8 @@ impl<'a> Scheduler<'a> {
         let taken = &mut self.taken;
         taken.clear();
         if let Some(node) = wanted.only {
-            let row = only(fleet, wanted.job, node);
-            let candidates = row.into_iter().filter_map(|row| look.candidate(row));
+            let seat = only(fleet, wanted.job, node);
+            let candidates = seat.into_iter().filter_map(|seat| look.candidate(seat));
             rank::visit(candidates, limits, |it| it.norm, taken);
         } else {
             // Every placement goes on where the last one stopped looking, so that a large fleet fills up evenly.
@@ -293,7 +293,7 @@ impl<'a> Scheduler<'a> {
                 let at = start + step;
                 let at = if at < nodes { at } else { at - nodes };
                 order.cursor = if at + 1 < nodes { at + 1 } else { 0 };
-                look.candidate(order.row(at, random))
+                look.candidate(order.seat(at, random))
             });
             rank::visit(candidates, limits, |it| it.norm, taken);
         }
@@ -314,8 +314,9 @@ impl<'a> Scheduler<'a> {
     pub(crate) fn order_of(&mut self, fleet: &mut Fleet, job: &Job) -> Vec<NodeId> {
         self.look_around(fleet, job);
         let order = self.order.as_mut().expect("it was looked around just now");
-        let rows = 0..order.rows.len();
-        rows.map(|at| fleet.id(order.row(at, &mut self.random))).collect()
+        let rows = 0..order.seats.len();
+        rows.map(|at| fleet.id(order.seat(at, &mut self.random).row))
+            .collect()
     }
 
     /// Finds the nodes that the job may use at all, once for each of its versions.
@@ -326,7 +327,7 @@ impl<'a> Scheduler<'a> {
         let reach = fleet.reach(job);
         self.order = Some(Order {
             version: job.version(),
-            rows: reach.rows.clone(),
+            seats: reach.seats.clone(),
             reach,
             shuffled: 0,
             cursor: 0,
@@ -357,7 +358,7 @@ impl<'a> Scheduler<'a> {
         }
         self.spread_weights
             .entry(group.name())
-            .or_insert(terms.spread_weights());
+            .or_insert_with(|| terms.spread_weights());
         self.terms.push(terms);
         self.terms.len() - 1
     }
@@ -424,23 +425,21 @@ fn placement(
     }
 }
 
-/// The row of the only node that may be considered, if the job may use it: a search among all would cost the square of
+/// Where the only node is that may be considered, if the job may use it: a search among all would cost the square of
 /// the fleet.
-fn only(fleet: &Fleet, job: &Job, node: NodeId) -> Option<u32> {
+fn only(fleet: &Fleet, job: &Job, node: NodeId) -> Option<Seat> {
     let row = fleet.row(node)?;
     let node = fleet.node(row);
-    (node.is_schedulable() && feasible::is_in_reach(job, node)).then_some(row)
+    (node.is_schedulable() && feasible::is_in_reach(job, node)).then(|| fleet.seat(row))
 }
 
 /// The ready nodes that qualify for a group.
 pub(crate) fn qualified(fleet: &mut Fleet, job: &Job, group: &TaskGroup) -> BTreeSet<NodeId> {
     let reach = fleet.reach(job);
     let mut verdicts = Verdicts::new(Requirements::new(job, group), fleet);
-    let qualified = reach
-        .rows
-        .iter()
-        .filter(|row| verdicts.unmet(fleet, **row).is_none());
-    qualified.map(|row| fleet.node(*row).id).collect()
+    let seats = reach.seats.iter().copied();
+    let qualified = seats.filter(|seat| verdicts.unmet(fleet, *seat).is_none());
+    qualified.map(|seat| fleet.id(seat.row)).collect()
 }
 
 /// Whether one of the nodes qualifies for a group, and may take allocations.
@@ -453,7 +452,7 @@ pub(crate) fn some_qualify<'n>(
     nodes
         .into_iter()
         .filter_map(|node| only(fleet, job, *node))
-        .any(|row| verdicts.unmet(fleet, row).is_none())
+        .any(|seat| verdicts.unmet(fleet, seat).is_none())
 }
 
 /// Brings the indexes up to date that evaluations of a job look at, as one of them would.

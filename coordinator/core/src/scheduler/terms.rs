@@ -7,7 +7,7 @@ use holdfast_shared::model::{Affinity, Constraint, Job, TaskGroup, TaskResources
 use super::devices::{self, DeviceAsk};
 use super::distinct;
 use super::feasible::{self, Check, Requirements};
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Seat};
 use super::ports::PortAsk;
 use super::property::{Column, Property};
 use super::rank::{self, Usage};
@@ -210,13 +210,16 @@ fn resources(group: &TaskGroup) -> TaskResources {
     }
 }
 
+/// A property, and which of its values will do.
+type ByValue = (Arc<Column>, Vec<Option<bool>>);
+
 /// Which requirement each node fails: looked at once for a class, or once for a node when they are about unique things.
 #[derive(Debug)]
 pub(super) struct Verdicts<'a> {
     requirements: Requirements<'a>,
     /// For each requirement that is about one property: the property, and which of its values will do, as far as that is
     /// known. Nodes themselves are scattered in memory.
-    by_value: Vec<Option<(Arc<Column>, Vec<Option<bool>>)>>,
+    by_value: Vec<Option<ByValue>>,
     by_row: bool,
     known: Vec<Verdict>,
 }
@@ -250,13 +253,13 @@ impl<'a> Verdicts<'a> {
     }
 
     /// The first requirement that the row's node does not meet.
-    pub(super) fn unmet(&mut self, fleet: &Fleet, row: u32) -> Option<usize> {
-        let at = if self.by_row { row } else { fleet.classes().of(row) } as usize;
+    pub(super) fn unmet(&mut self, fleet: &Fleet, seat: Seat) -> Option<usize> {
+        let at = if self.by_row { seat.row } else { seat.class } as usize;
         match self.known[at] {
             Verdict::Qualifies => None,
             Verdict::Fails(at) => Some(usize::from(at)),
             Verdict::Unknown => {
-                let unmet = (0..self.requirements.len()).find(|at| !self.is_met(*at, fleet, row));
+                let unmet = (0..self.requirements.len()).find(|at| !self.is_met(*at, fleet, seat));
                 let number = unmet.and_then(|at| u16::try_from(at).ok());
                 self.known[at] = number.map_or(Verdict::Qualifies, Verdict::Fails);
                 unmet
@@ -264,10 +267,14 @@ impl<'a> Verdicts<'a> {
         }
     }
 
-    fn is_met(&mut self, at: usize, fleet: &Fleet, row: u32) -> bool {
-        let judge = || self.requirements.is_met(at, fleet.node(row));
+    fn is_met(&mut self, at: usize, fleet: &Fleet, seat: Seat) -> bool {
+        let drivers = fleet.classes().drivers(seat.class);
+        if let Some(is_met) = self.requirements.is_met_by_drivers(at, drivers) {
+            return is_met;
+        }
+        let judge = || self.requirements.is_met(at, fleet.node(seat.row));
         match &mut self.by_value[at] {
-            Some((column, known)) => match column.of(row) {
+            Some((column, known)) => match column.of(seat.row) {
                 Some(value) => *known[value].get_or_insert_with(judge),
                 None => judge(),
             },
@@ -306,16 +313,16 @@ impl<'a> Affinities<'a> {
     }
 
     /// The score of the row's node, when there are affinities.
-    pub(super) fn score(&mut self, fleet: &Fleet, row: u32) -> Option<f64> {
+    pub(super) fn score(&mut self, fleet: &Fleet, seat: Seat) -> Option<f64> {
         if self.list.is_empty() {
             return None;
         }
-        let at = if self.by_row { row } else { fleet.classes().of(row) } as usize;
+        let at = if self.by_row { seat.row } else { seat.class } as usize;
         if self.known.len() <= at {
             self.known.resize(at + 1, None);
         }
         if self.known[at].is_none() {
-            let node = fleet.node(row);
+            let node = fleet.node(seat.row);
             let weights = self
                 .list
                 .iter()
