@@ -11,6 +11,7 @@ use holdfast_shared::id::AllocId;
 
 use crate::checks::Probe;
 use crate::clock;
+use crate::payload;
 use crate::runtime::{News, Runtime};
 use crate::spec::task_spec;
 use crate::templates::Rendering;
@@ -60,13 +61,13 @@ impl Runtime {
             .agent
             .alloc(alloc)
             .and_then(|record| Some((record, self.agent.job(record)?)));
-        let group = job.and_then(|(record, job)| job.group(&record.assigned.group));
-        let result = match group {
-            Some(group) => self
-                .dirs
-                .of(alloc)
+        let found = job.and_then(|(record, job)| Some((job, job.group(&record.assigned.group)?)));
+        let dir = self.dirs.of(alloc);
+        let result = match found {
+            Some((job, group)) => dir
                 .prepare(group)
-                .map_err(|error| error.to_string()),
+                .map_err(|error| error.to_string())
+                .and_then(|()| payload::write(&dir, job, group).map_err(|error| error.to_string())),
             None => Err(NO_SPEC.to_owned()),
         };
         self.tell(Input::Prepared(alloc, result));

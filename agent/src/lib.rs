@@ -19,6 +19,7 @@ pub mod identity;
 pub mod lanes;
 pub mod local;
 pub mod mqtt;
+pub mod payload;
 pub mod runs;
 pub mod runtime;
 pub mod sandbox;

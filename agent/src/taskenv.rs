@@ -305,7 +305,7 @@ pub(crate) mod tests {
     use holdfast_shared::id::AllocId;
     use holdfast_shared::model::{ClientStatus, HostNetwork};
     use holdfast_shared::time::Timestamp;
-    use holdfast_shared::wire::{Assigned, Port};
+    use holdfast_shared::wire::{Assigned, Port, WatchHealth};
 
     use super::*;
     use crate::taskdir::AllocDirs;
@@ -333,10 +333,11 @@ pub(crate) mod tests {
             run: true,
             no_shutdown_delay: false,
             unknown: false,
-            watch_health: false,
+            watch_health: WatchHealth::Nobody,
             canary: false,
             previous: None,
             ports: vec![port("product-api", 9090, 0), port("web", 20001, 80)],
+            devices: Vec::new(),
             alloc_modify_index: 1,
         };
         AllocRecord {

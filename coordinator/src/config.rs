@@ -220,6 +220,7 @@ impl Config {
             heartbeat_grace: values.duration("heartbeat_grace").into(),
             session_grace: values.duration("heartbeat_grace").into(),
             report_wait: values.duration("report_wait").into(),
+            calendar: holdfast_cron::next_launch,
             ..Options::default()
         };
         Ok(Self {

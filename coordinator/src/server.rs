@@ -144,6 +144,7 @@ impl Server {
         let app = App {
             identity: identity(&config, http),
             runtime: handle,
+            options: config.options.clone(),
             metrics,
             broker: link.broker(),
             failing,

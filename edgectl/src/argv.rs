@@ -117,8 +117,11 @@ impl Walk<'_> {
             }
             return;
         }
+        // A switch that may be given a value never takes the next word for it.
+        let is_switch = argument.is_require_equals_set();
+        let next = || if is_switch { None } else { pending.pop() };
         // Joined, so that a value may start with a dash.
-        match value.map(str::to_owned).or_else(|| pending.pop()) {
+        match value.map(str::to_owned).or_else(next) {
             Some(value) => self.done.push(format!("{written}={value}")),
             None => self.done.push(written),
         }

@@ -5,51 +5,22 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::client::Connection;
 use crate::command::{
-    alloc, completion, deployment, eval, fmt, job, local, node, operator, server, service, status,
+    alloc, completion, deployment, eval, fmt, job, local, node, operator, scheduler, server, service, status,
+    system,
 };
 use crate::session::{DONE, Exit, Session};
 
 /// Commands of the original that we have yet to learn.
 const NOT_YET: &[(&str, &[&str])] = &[
-    (
-        "job",
-        &[
-            "action",
-            "dispatch",
-            "eval",
-            "history",
-            "periodic",
-            "plan",
-            "promote",
-            "restart",
-            "revert",
-            "scale",
-            "scaling-events",
-            "start",
-            "tag",
-        ],
-    ),
+    ("job", &["action", "restart", "start", "tag"]),
     (
         "alloc",
         &[
             "checks", "exec", "fs", "logs", "pause", "restart", "signal", "stop",
         ],
     ),
-    (
-        "node",
-        &[
-            "config",
-            "drain",
-            "eligibility",
-            "identity",
-            "intro",
-            "meta",
-            "pool",
-            "purge",
-        ],
-    ),
+    ("node", &["config", "identity", "intro", "meta"]),
     ("eval", &["delete"]),
-    ("deployment", &["fail", "pause", "promote", "resume", "unblock"]),
     ("service", &["delete"]),
     ("server", &["force-leave", "join"]),
     (
@@ -63,12 +34,12 @@ const NOT_YET: &[(&str, &[&str])] = &[
             "metrics",
             "raft",
             "root",
-            "scheduler",
             "snapshot",
             "utilization",
         ],
     ),
     ("local", &["alloc", "restart"]),
+    ("system", &["reconcile"]),
 ];
 
 /// Nouns of the original that we have yet to learn, with all their verbs.
@@ -91,7 +62,6 @@ const NOT_YET_NOUNS: &[&str] = &[
     "secret",
     "sentinel",
     "setup",
-    "system",
     "tls",
     "var",
     "volume",
@@ -175,6 +145,13 @@ pub enum Command {
         #[command(subcommand)]
         verb: operator::Verb,
     },
+    /// Decide about the region as a whole
+    #[command(arg_required_else_help = true)]
+    System {
+        /// What to do with it.
+        #[command(subcommand)]
+        verb: system::Verb,
+    },
     /// Ask the agent of this machine, with no coordinator in reach
     #[command(arg_required_else_help = true)]
     Local {
@@ -218,11 +195,30 @@ impl Command {
                 job::Verb::Fmt(args) => fmt::run(session, args),
                 job::Verb::Init(args) => job::init::run(session, args),
                 job::Verb::Allocs(args) => job::allocs::allocs(session, args),
+                job::Verb::Explain(args) => job::explain::run(session, args),
                 job::Verb::Deployments(args) => job::allocs::deployments(session, args),
+                job::Verb::Plan(args) => job::plan::run(session, args),
+                job::Verb::History(args) => job::history::run(session, args),
+                job::Verb::Revert(args) => job::revert::run(session, args),
+                job::Verb::Scale(args) => job::scale::run(session, args),
+                job::Verb::ScalingEvents(args) => job::scale::events(session, args),
+                job::Verb::Eval(args) => job::eval::run(session, args),
+                job::Verb::Promote(args) => job::promote::run(session, args),
+                job::Verb::Dispatch(args) => job::dispatch::run(session, args),
+                job::Verb::Periodic { verb } => match verb {
+                    job::periodic::Verb::Force(args) => job::periodic::force(session, args),
+                    job::periodic::Verb::Other(words) => {
+                        unknown(&session.program, Some("job periodic"), words)
+                    }
+                },
                 job::Verb::Other(words) => unknown(&session.program, Some("job"), words),
             },
             Self::Node { verb } => match verb {
                 node::Verb::Status(args) => node::status(session, args),
+                node::Verb::Drain(args) => node::drain::run(session, args),
+                node::Verb::Eligibility(args) => node::eligibility::run(session, args),
+                node::Verb::Pool { verb } => node::pool::run(session, verb),
+                node::Verb::Purge(args) => node::eligibility::purge(session, args),
                 node::Verb::Other(words) => unknown(&session.program, Some("node"), words),
             },
             Self::Alloc { verb } => match verb {
@@ -234,11 +230,7 @@ impl Command {
                 eval::Verb::Status(args) => eval::status(session, args),
                 eval::Verb::Other(words) => unknown(&session.program, Some("eval"), words),
             },
-            Self::Deployment { verb } => match verb {
-                deployment::Verb::List(args) => deployment::list(session, args),
-                deployment::Verb::Status(args) => deployment::status(session, args),
-                deployment::Verb::Other(words) => unknown(&session.program, Some("deployment"), words),
-            },
+            Self::Deployment { verb } => on_deployment(session, verb),
             Self::Service { verb } => match verb {
                 service::Verb::List(args) => service::list(session, args),
                 service::Verb::Info(args) => service::info(session, args),
@@ -250,7 +242,12 @@ impl Command {
             },
             Self::Operator { verb } => match verb {
                 operator::Verb::AdoptState(args) => operator::adopt_state(session, args),
+                operator::Verb::Scheduler { verb } => scheduler::run(session, verb),
                 operator::Verb::Other(words) => unknown(&session.program, Some("operator"), words),
+            },
+            Self::System { verb } => match verb {
+                system::Verb::Gc => system::gc(session),
+                system::Verb::Other(words) => unknown(&session.program, Some("system"), words),
             },
             Self::Local { verb } => match verb {
                 local::Verb::Status(args) => local::status(session, args),
@@ -263,6 +260,19 @@ impl Command {
             Self::Version => version(session),
             Self::Other(words) => unknown(&session.program, None, words),
         }
+    }
+}
+
+fn on_deployment(session: &mut Session<'_>, verb: &deployment::Verb) -> Result<Exit> {
+    match verb {
+        deployment::Verb::List(args) => deployment::list(session, args),
+        deployment::Verb::Status(args) => deployment::status(session, args),
+        deployment::Verb::Promote(args) => deployment::act::promote(session, args),
+        deployment::Verb::Pause(args) => deployment::act::pause(session, args),
+        deployment::Verb::Resume(args) => deployment::act::resume(session, args),
+        deployment::Verb::Fail(args) => deployment::act::fail(session, args),
+        deployment::Verb::Unblock(args) => deployment::act::unblock(session, args),
+        deployment::Verb::Other(words) => unknown(&session.program, Some("deployment"), words),
     }
 }
 

@@ -233,13 +233,15 @@ impl<'m, 's> Monitor<'m, 's> {
 
 /// When to ask again: at once when the index has moved, but never without a breath.
 #[derive(Debug, Default)]
-struct Pace {
-    index: u64,
+pub struct Pace {
+    /// The index of the last answer.
+    pub index: u64,
     asked: Option<Instant>,
 }
 
 impl Pace {
-    fn question(&mut self, path: &str) -> Request {
+    /// The next question: waits for something newer than the last answer.
+    pub fn question(&mut self, path: &str) -> Request {
         self.asked = Some(Instant::now());
         let request = Request::get(path);
         if self.index == 0 {
@@ -249,7 +251,8 @@ impl Pace {
         }
     }
 
-    fn pause(&self) {
+    /// Waits out the breath.
+    pub fn pause(&self) {
         let passed = self.asked.map_or(PAUSE, |asked| asked.elapsed());
         std::thread::sleep(PAUSE.saturating_sub(passed));
     }

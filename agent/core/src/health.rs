@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use holdfast_shared::id::AllocId;
-use holdfast_shared::model::{LifecycleHook, Service, TaskGroup, UpdatePolicy};
+use holdfast_shared::model::{HealthPolicy, LifecycleHook, Service, TaskGroup};
 use holdfast_shared::time::Timestamp;
+use holdfast_shared::wire::WatchHealth;
 
 use crate::agent::{Agent, group_of};
 use crate::effect::Effect;
@@ -51,20 +52,22 @@ impl Health {
     }
 }
 
+/// Whether somebody waits for the health of an allocation.
+fn is_watched(record: &AllocRecord) -> bool {
+    record.assigned.watch_health != WatchHealth::Nobody
+}
+
 impl Agent {
     /// Begins to wait for the health of an allocation, when somebody waits for it.
     pub(crate) fn watch_health(&mut self, id: AllocId) {
         let Some(record) = self.allocs.get(&id) else {
             return;
         };
-        let wanted = record.assigned.watch_health && record.healthy.is_none() && !record.stopping;
+        let wanted = is_watched(record) && record.healthy.is_none() && !record.stopping;
         if !wanted || self.health.watches.contains_key(&id) {
             return;
         }
-        if let Some(policy) = self
-            .update_policy(id)
-            .filter(|policy| policy.health_check != "manual")
-        {
+        if let Some(policy) = self.health_policy(id).filter(|policy| policy.check != "manual") {
             let deadline = self.now.mono + policy.healthy_deadline;
             let watch = Watch {
                 deadline,
@@ -79,7 +82,7 @@ impl Agent {
     /// in place, and otherwise for the one that it does not know, or that is not made yet.
     pub(crate) fn decide_health_again(&mut self, id: AllocId, updated: bool) {
         if let Some(record) = self.allocs.get_mut(&id)
-            && record.assigned.watch_health
+            && is_watched(record)
             && record.healthy.is_some()
         {
             if updated {
@@ -95,11 +98,14 @@ impl Agent {
         self.watch_health(id);
     }
 
-    fn update_policy(&self, id: AllocId) -> Option<UpdatePolicy> {
-        let record = self.allocs.get(&id)?;
-        let job = self.job(record)?;
-        let group = group_of(job, record)?;
-        Some(group.update.clone().unwrap_or_default().policy())
+    fn health_policy(&self, id: AllocId) -> Option<HealthPolicy> {
+        let (record, group) = self.record_and_group(id)?;
+        Some(match record.assigned.watch_health {
+            WatchHealth::Migration => group.migrate.clone().unwrap_or_default().policy().health,
+            WatchHealth::Nobody | WatchHealth::Deployment => {
+                group.update.clone().unwrap_or_default().policy().health()
+            }
+        })
     }
 
     pub(crate) fn on_health_time(&mut self) {
@@ -109,10 +115,10 @@ impl Agent {
     }
 
     fn judge(&mut self, id: AllocId) {
-        let Some(policy) = self.update_policy(id) else {
+        let Some(policy) = self.health_policy(id) else {
             return;
         };
-        let needs_checks = policy.health_check == "checks";
+        let needs_checks = policy.check == "checks";
         let well = self.tasks_are_well(id) && (!needs_checks || self.checks_are_well(id));
         let restarted_at = self.latest_start(id);
         let now = self.now.mono;
@@ -139,7 +145,7 @@ impl Agent {
     /// Decides the health of an allocation, once. People see why it is unhealthy.
     pub(crate) fn declare_health(&mut self, id: AllocId, healthy: bool, why_not: &str) {
         let now = self.now;
-        let undecided = |record: &&mut AllocRecord| record.assigned.watch_health && record.healthy.is_none();
+        let undecided = |record: &&mut AllocRecord| is_watched(record) && record.healthy.is_none();
         if let Some(record) = self.allocs.get_mut(&id).filter(undecided) {
             record.healthy = Some(healthy);
             if !healthy {

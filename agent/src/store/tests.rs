@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use holdfast_agent_core::{AllocRecord, LocalDelta, LocalState, TaskRecord};
 use holdfast_shared::id::{AllocId, IdGenerator};
 use holdfast_shared::model::ClientStatus;
-use holdfast_shared::wire::{Assigned, Catalog, Held, JobSpec};
+use holdfast_shared::wire::{Assigned, Catalog, Held, JobSpec, WatchHealth};
 
 use super::{Loaded, Opened, Place, Store, record};
 
@@ -32,10 +32,11 @@ fn alloc(number: u128) -> LocalDelta {
         run: true,
         no_shutdown_delay: false,
         unknown: false,
-        watch_health: false,
+        watch_health: WatchHealth::Nobody,
         canary: false,
         previous: None,
         ports: Vec::new(),
+        devices: Vec::new(),
         alloc_modify_index: 3,
     };
     LocalDelta::Alloc(Box::new(AllocRecord {

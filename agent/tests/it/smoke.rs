@@ -5,7 +5,7 @@ use holdfast_shared::id::{AllocId, NodeId};
 use holdfast_shared::model::{ClientStatus, Fingerprint, Job};
 use holdfast_shared::wire::{
     Assigned, Assignments, Catalog, CatalogService, FromAgent, Interest, JobSpec, Port, Presence, Register,
-    Report, ServiceInstance, ToAgent,
+    Report, ServiceInstance, ToAgent, WatchHealth,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ fn assigned(run: bool, index: u64) -> Assigned {
         run,
         no_shutdown_delay: false,
         unknown: false,
-        watch_health: false,
+        watch_health: WatchHealth::Nobody,
         canary: false,
         previous: None,
         ports: vec![Port {
@@ -43,6 +43,7 @@ fn assigned(run: bool, index: u64) -> Assigned {
             to: 0,
             host_ip: "127.0.0.1".into(),
         }],
+        devices: Vec::new(),
         alloc_modify_index: index,
     }
 }

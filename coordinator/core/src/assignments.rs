@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, JobKey, NodeId};
-use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, Node, NodeStatus};
-use holdfast_shared::wire::{Assigned, Assignments, Held, JobSpec, ToAgent};
+use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, JobType, Node, NodeStatus};
+use holdfast_shared::wire::{Assigned, Assignments, Held, JobSpec, ToAgent, WatchHealth};
 
 use crate::ledger::Ledger;
 use crate::state::State;
@@ -284,15 +284,25 @@ fn matters(alloc: &Allocation) -> bool {
     }
 }
 
+/// Who waits for the health of an allocation. A drain needs that of every service allocation, however it came about: it
+/// moves no more of a group than it can do without.
+fn watch_health(state: &State, alloc: &Allocation) -> WatchHealth {
+    let deployment = alloc.deployment.and_then(|id| state.deployments.get(&id));
+    if alloc.health.is_some() {
+        WatchHealth::Nobody
+    } else if deployment.is_some_and(|it| it.status.is_active()) {
+        WatchHealth::Deployment
+    } else if state
+        .job_of(alloc)
+        .is_some_and(|job| job.job_type() == JobType::Service)
+    {
+        WatchHealth::Migration
+    } else {
+        WatchHealth::Nobody
+    }
+}
+
 fn assigned(state: &State, alloc: &Allocation) -> Assigned {
-    let deploys = alloc
-        .deployment
-        .and_then(|id| state.deployments.get(&id))
-        .is_some_and(|it| it.status.is_active());
-    let migrated = alloc
-        .previous
-        .and_then(|id| state.allocs.get(&id))
-        .is_some_and(|previous| previous.transition.migrate);
     Assigned {
         id: alloc.id,
         name: alloc.name.clone(),
@@ -304,10 +314,11 @@ fn assigned(state: &State, alloc: &Allocation) -> Assigned {
         run: alloc.desired == DesiredStatus::Run,
         no_shutdown_delay: alloc.transition.no_shutdown_delay,
         unknown: alloc.client == ClientStatus::Unknown,
-        watch_health: alloc.health.is_none() && (deploys || migrated),
+        watch_health: watch_health(state, alloc),
         canary: alloc.canary,
         previous: alloc.previous,
         ports: alloc.ports.iter().map(Into::into).collect(),
+        devices: alloc.resources.devices.clone(),
         alloc_modify_index: alloc.alloc_modify_index,
     }
 }

@@ -16,6 +16,7 @@ use crate::admit;
 use crate::assignments::Publisher;
 use crate::broker::Broker;
 use crate::deployment;
+use crate::drain::Drains;
 use crate::effect::Effect;
 use crate::evaluate;
 use crate::gap;
@@ -26,6 +27,7 @@ use crate::interest::Interests;
 use crate::job_status;
 use crate::ledger::Ledger;
 use crate::options::Options;
+use crate::periodic::Launches;
 use crate::report;
 use crate::scheduler;
 use crate::services;
@@ -44,6 +46,8 @@ pub struct Coordinator {
     interests: Interests,
     /// When a deployment makes no progress any more, or is to be looked at.
     deployment_deadlines: BTreeMap<DeploymentId, Timestamp>,
+    launches: Launches,
+    drains: Drains,
     next_gc: Timestamp,
     /// Nodes as they were when their last change was looked at.
     seen: BTreeMap<NodeId, Arc<Node>>,
@@ -55,6 +59,8 @@ struct Touched {
     jobs: BTreeSet<JobKey>,
     deployments: BTreeSet<DeploymentId>,
     roomier: BTreeSet<NodeId>,
+    /// Nodes that drain.
+    drained: BTreeSet<NodeId>,
 }
 
 impl Coordinator {
@@ -63,6 +69,7 @@ impl Coordinator {
         let mut contacts = Contacts::default();
         contacts.share(&mut state);
         let broker = Broker::of(&state);
+        let drains = Drains::of(&state);
         let seen = state
             .nodes
             .iter()
@@ -75,6 +82,8 @@ impl Coordinator {
             publisher: Publisher::default(),
             interests: Interests::default(),
             deployment_deadlines: BTreeMap::new(),
+            launches: Launches::default(),
+            drains,
             next_gc: Timestamp::ZERO,
             seen,
         }
@@ -88,6 +97,7 @@ impl Coordinator {
         }
         gap::bridge(&mut self.ledger);
         self.contacts.start(&self.ledger);
+        self.launches.start(&self.ledger);
         self.next_gc = now + self.ledger.options.gc_interval;
         for deployment in self
             .ledger
@@ -100,6 +110,7 @@ impl Coordinator {
                 self.deployment_deadlines.insert(deployment.id, at);
             }
         }
+        self.advance_drains(&BTreeSet::new(), &self.drains.nodes());
         self.settle(Vec::new(), Vec::new())
     }
 
@@ -128,9 +139,11 @@ impl Coordinator {
         let deployments = self.deployment_deadlines.values().min().copied();
         let gc = Some(self.next_gc).filter(|at| at.is_set());
         [
-            self.broker.next_at(self.ledger.now),
+            self.broker.next_at(self.ledger.now).filter(|_| !self.is_paused()),
             self.contacts.next_at(),
+            self.launches.next_at(),
             deployments,
+            self.drains.next_at(),
             gc,
         ]
         .into_iter()
@@ -255,6 +268,8 @@ impl Coordinator {
             self.deployment_deadlines.remove(&id);
             deployment::on_deadline(&mut self.ledger, id);
         }
+        self.launches.on_timeout(&mut self.ledger);
+        self.advance_drains(&BTreeSet::new(), &self.drains.due(now));
         if self.next_gc <= now {
             self.next_gc = now + self.ledger.options.gc_interval;
             gc::collect(&mut self.ledger);
@@ -262,11 +277,22 @@ impl Coordinator {
         // What fell due comes first, so that evaluations already see it.
         let mut cursor = self.derive(0);
         for _ in 0..EVALUATIONS_PER_TURN {
-            let Some(id) = self.broker.next(now) else { break };
+            let Some(id) = self.broker.next(now).filter(|_| !self.is_paused()) else {
+                break;
+            };
             evaluate::evaluate(&mut self.ledger, &self.broker, id);
             cursor = self.derive(cursor);
         }
         self.finish(cursor, Vec::new(), Vec::new())
+    }
+
+    /// Whether an operator lets evaluations wait.
+    fn is_paused(&self) -> bool {
+        self.ledger.state.scheduling.pause_eval_broker
+    }
+
+    fn advance_drains(&mut self, jobs: &BTreeSet<JobKey>, nodes: &BTreeSet<NodeId>) {
+        self.drains.advance(&mut self.ledger, jobs, nodes);
     }
 
     fn settle(&mut self, replies: Vec<Effect>, messages: Vec<(NodeId, ToAgent)>) -> Vec<Effect> {
@@ -322,9 +348,10 @@ impl Coordinator {
                     None => self.deployment_deadlines.remove(&id),
                 };
             }
-            for key in touched.jobs {
-                job_status::update(&mut self.ledger, &key);
+            for key in &touched.jobs {
+                job_status::update(&mut self.ledger, key);
             }
+            self.advance_drains(&touched.jobs, &touched.drained);
             self.wake_blocked(&touched.roomier);
             if cursor == self.ledger.open().len() {
                 return cursor;
@@ -346,11 +373,14 @@ impl Coordinator {
                 touched.deployments.insert(deployment.id);
             }
             Delta::Job(job) => {
+                self.launches.observe(&self.ledger, job);
                 touched.jobs.insert(job.key());
             }
+            Delta::RemoveJob(key) => self.launches.forget(key),
             Delta::Node(node) => self.observe_node(node, touched),
             Delta::RemoveNode(id) => {
                 self.seen.remove(id);
+                self.drains.forget(*id);
                 self.publisher.forget(*id);
                 self.interests.forget(*id);
                 self.contacts.forget(*id);
@@ -360,6 +390,10 @@ impl Coordinator {
     }
 
     fn observe_node(&mut self, node: &Arc<Node>, touched: &mut Touched) {
+        self.drains.observe(node);
+        if node.drain.is_some() {
+            touched.drained.insert(node.id);
+        }
         let old = self.seen.insert(node.id, Arc::clone(node));
         let changed = old.as_ref().is_none_or(|old| old.fingerprint != node.fingerprint);
         if node.is_schedulable() && (changed || old.is_some_and(|old| !old.is_schedulable())) {
@@ -381,6 +415,9 @@ impl Coordinator {
         if alloc.is_terminal() {
             touched.roomier.insert(alloc.node);
         }
+        if self.drains.contains(alloc.node) {
+            touched.drained.insert(alloc.node);
+        }
         touched.deployments.extend(alloc.deployment);
         touched.jobs.insert(alloc.job.clone());
     }
@@ -400,7 +437,8 @@ impl Coordinator {
             };
             let fits = eval.failed_placements.keys().any(|group| {
                 let group = job.group(group);
-                group.is_some_and(|group| scheduler::some_qualify(&self.ledger.fleet, (job, group), nodes))
+                group
+                    .is_some_and(|group| scheduler::some_qualify(&mut self.ledger.fleet, (job, group), nodes))
             });
             if fits {
                 let mut eval = (**eval).clone();

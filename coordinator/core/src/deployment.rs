@@ -3,30 +3,40 @@
 //!
 //! What is placed and stopped on its behalf is the reconciler's decision; here its progress is counted, and it is ended.
 
+mod absent;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use holdfast_shared::id::{AllocId, DeploymentId};
+use holdfast_shared::id::{AllocId, DeploymentId, JobKey};
 use holdfast_shared::model::{
-    Allocation, ClientStatus, Deployment, DeploymentGroup, DeploymentStatus, DesiredStatus, Job, Trigger,
+    AllocHealth, Allocation, ClientStatus, Deployment, DeploymentGroup, DeploymentStatus, DesiredStatus, Job,
+    Trigger,
 };
 use holdfast_shared::time::{Duration, Timestamp};
 
 use crate::admit::register_version;
+use crate::effect::Refusal;
 use crate::ledger::Ledger;
 use crate::reconciler::reschedule::{failed_at, is_eligible};
 use crate::state::State;
+use absent::{excuse, is_absent, replace_absent, undecided};
 
 /// Texts that people see, verbatim.
-mod text {
-    pub(super) const RUNNING: &str = "Deployment is running";
-    pub(super) const NEEDS_PROMOTION: &str = "Deployment is running but requires manual promotion";
-    pub(super) const AUTO_PROMOTION: &str = "Deployment is running pending automatic promotion";
-    pub(super) const SUCCESSFUL: &str = "Deployment completed successfully";
-    pub(super) const PAUSED: &str = "Deployment is paused";
-    pub(super) const MARKED: &str = "Deployment marked as failed";
-    pub(super) const UNHEALTHY: &str = "Failed due to unhealthy allocations";
-    pub(super) const DEADLINE: &str = "Failed due to progress deadline";
+pub(crate) mod text {
+    pub(crate) const RUNNING: &str = "Deployment is running";
+    pub(crate) const NEEDS_PROMOTION: &str = "Deployment is running but requires manual promotion";
+    pub(crate) const AUTO_PROMOTION: &str = "Deployment is running pending automatic promotion";
+    pub(crate) const SUCCESSFUL: &str = "Deployment completed successfully";
+    pub(crate) const PAUSED: &str = "Deployment is paused";
+    pub(crate) const MARKED: &str = "Deployment marked as failed";
+    pub(crate) const UNHEALTHY: &str = "Failed due to unhealthy allocations";
+    pub(crate) const DEADLINE: &str = "Failed due to progress deadline";
+    pub(crate) const STOPPED: &str = "Cancelled because job is stopped";
+    pub(crate) const NEWER: &str = "Cancelled due to newer version of job";
+    pub(crate) const PENDING: &str = "Deployment is pending, waiting for peer region";
+    pub(crate) const BLOCKED: &str = "Deployment is complete but waiting for peer region";
+    pub(crate) const PEER: &str = "Failed because of an error in peer region";
 }
 
 /// The deployment of the job's current version, if it is not over or has failed.
@@ -128,7 +138,7 @@ fn next_deadline(group: &DeploymentGroup) -> Option<Timestamp> {
 /// Whether the group needs no more progress for now.
 fn is_fine(group: &DeploymentGroup) -> bool {
     let tried = group.desired_canaries > 0 && !group.promoted && group.healthy >= group.desired_canaries;
-    tried || group.healthy >= group.desired_total
+    tried || group.healthy + group.excused >= group.desired_total
 }
 
 /// The deployment's deadline has come.
@@ -139,13 +149,22 @@ pub(crate) fn on_deadline(ledger: &mut Ledger, id: DeploymentId) {
     if deployment.status != DeploymentStatus::Running {
         return;
     }
-    let late: Vec<&DeploymentGroup> = deployment
+    let late = deployment
         .groups
-        .values()
-        .filter(|group| next_deadline(group).is_some_and(|at| at <= ledger.now))
-        .collect();
-    if !late.is_empty() {
-        let revert = late.iter().any(|group| group.auto_revert);
+        .iter()
+        .filter(|(_, group)| next_deadline(group).is_some_and(|at| at <= ledger.now));
+    let (mut failed, mut absent) = (Vec::new(), Vec::new());
+    for (name, group) in late {
+        let undecided: Vec<Arc<Allocation>> = undecided(&ledger.state, &deployment, name).cloned().collect();
+        if undecided.is_empty() || !undecided.iter().all(|alloc| is_absent(alloc)) {
+            failed.push(group);
+        }
+        absent.extend(undecided);
+    }
+    if failed.is_empty() {
+        excuse(ledger, &deployment, absent);
+    } else {
+        let revert = failed.iter().any(|group| group.auto_revert);
         fail(ledger, &deployment, text::DEADLINE, revert);
     }
 }
@@ -176,6 +195,15 @@ pub(crate) fn advance(ledger: &mut Ledger, id: DeploymentId) {
         fail(ledger, &counted, text::UNHEALTHY, revert);
         return;
     }
+    // Where no time is given, none is lost.
+    let impatient = |alloc: &&Arc<Allocation>| {
+        let group = counted.groups.get(&alloc.group);
+        group.is_some_and(|group| group.progress_deadline <= Duration::ZERO)
+    };
+    let absent = allocs
+        .iter()
+        .filter(|alloc| is_absent(alloc) && alloc.health.is_none() && !alloc.is_terminal());
+    excuse(ledger, &counted, absent.filter(impatient).cloned().collect());
     let released = release_unhealthy(ledger, &allocs);
     let promoted = auto_promote(ledger, &counted);
     if progressed || released || promoted {
@@ -325,11 +353,59 @@ pub(crate) fn pause(ledger: &mut Ledger, id: DeploymentId, halt: bool) {
     });
 }
 
-/// An operator gives the deployment up.
-pub(crate) fn give_up(ledger: &mut Ledger, id: DeploymentId) {
-    if let Some(deployment) = ledger.state.deployments.get(&id).cloned() {
-        let revert = deployment.groups.values().any(|group| group.auto_revert);
-        fail(ledger, &deployment, text::MARKED, revert);
+/// An operator gives the deployment up. Answers the version that it goes back to.
+pub(crate) fn give_up(ledger: &mut Ledger, deployment: &Deployment) -> Option<u64> {
+    let revert = deployment.groups.values().any(|group| group.auto_revert);
+    fail(ledger, deployment, text::MARKED, revert)
+}
+
+/// An operator says how allocations of the deployment are. A single one that is not well ends it, whatever its deadline.
+/// Answers the version that it goes back to then.
+pub(crate) fn set_health(
+    ledger: &mut Ledger,
+    deployment: &Deployment,
+    healthy: &[AllocId],
+    unhealthy: &[AllocId],
+) -> Option<u64> {
+    let index = ledger.index();
+    let verdicts = healthy.iter().map(|id| (*id, true));
+    let verdicts = verdicts.chain(unhealthy.iter().map(|id| (*id, false)));
+    let mut revert = false;
+    for (id, healthy) in verdicts {
+        let Some(alloc) = ledger.state.allocs.get(&id).cloned() else {
+            continue;
+        };
+        let mut alloc = (*alloc).clone();
+        alloc.health = Some(AllocHealth {
+            healthy,
+            time: ledger.now,
+            modify_index: index,
+        });
+        let reverts = |group: &DeploymentGroup| group.auto_revert;
+        revert |= !healthy && deployment.groups.get(&alloc.group).is_some_and(reverts);
+        ledger.put_alloc(alloc);
+    }
+    if unhealthy.is_empty() {
+        return None;
+    }
+    // On this path nothing is said of a stable version that is missing.
+    let revert = revert && newest_stable(&ledger.state, &deployment.job).is_some();
+    fail(ledger, deployment, text::UNHEALTHY, revert)
+}
+
+/// The newest version of a job that was rolled out well.
+fn newest_stable(state: &State, job: &JobKey) -> Option<Arc<Job>> {
+    let stable = state.versions_of_job(job).filter(|job| job.stable == Some(true));
+    stable.last().cloned()
+}
+
+/// Why a job cannot be scaled now: its deployment would lose count.
+pub(crate) fn refuse_scaling(state: &State, job: &JobKey) -> Result<(), Refusal> {
+    match state.latest_deployment(job) {
+        Some(deployment) if deployment.status.is_active() => Err(Refusal::Invalid(
+            "job scaling blocked due to active deployment".into(),
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -343,16 +419,11 @@ pub(crate) fn healthy_canaries(state: &State, deployment: &Deployment, group: &s
         .count() as u64
 }
 
-/// Gives the deployment up; with `revert`, the last stable version is registered anew.
-fn fail(ledger: &mut Ledger, deployment: &Deployment, why: &str, revert: bool) {
+/// Gives the deployment up; with `revert`, the last stable version is registered anew, and answered.
+fn fail(ledger: &mut Ledger, deployment: &Deployment, why: &str, revert: bool) -> Option<u64> {
     let mut description = why.to_owned();
     let current = ledger.state.jobs.get(&deployment.job).cloned();
-    let stable = ledger
-        .state
-        .versions_of_job(&deployment.job)
-        .filter(|job| job.stable == Some(true))
-        .last()
-        .cloned();
+    let stable = newest_stable(&ledger.state, &deployment.job);
     let target = match (revert, current, stable) {
         (false, _, _) | (_, None, _) => None,
         (true, Some(_), None) => {
@@ -372,6 +443,7 @@ fn fail(ledger: &mut Ledger, deployment: &Deployment, why: &str, revert: bool) {
         }
     };
     end(ledger, deployment.id, DeploymentStatus::Failed, description);
+    let reverted = target.as_ref().map(|job| job.version());
     if let Some(target) = target {
         let mut job = (*target).clone();
         job.stable = Some(true);
@@ -382,6 +454,7 @@ fn fail(ledger: &mut Ledger, deployment: &Deployment, why: &str, revert: bool) {
     let mut eval = ledger.new_eval(&deployment.job, Trigger::DeploymentWatcher);
     eval.deployment = Some(deployment.id);
     ledger.put_eval(eval);
+    reverted
 }
 
 /// Ends the deployment. Allocations whose replacement had to wait for that get it now.
@@ -400,14 +473,7 @@ fn end(ledger: &mut Ledger, id: DeploymentId, status: DeploymentStatus, descript
         .filter(|alloc| alloc.client == ClientStatus::Unknown && alloc.next.is_none())
         .map(|alloc| (**alloc).clone())
         .collect();
-    if waiting.is_empty() {
-        return;
-    }
-    let eval = ledger.evaluate(&deployment.job, Trigger::AllocReschedule);
-    for mut alloc in waiting {
-        alloc.followup_eval = Some(eval);
-        ledger.put_alloc(alloc);
-    }
+    replace_absent(ledger, &deployment.job, waiting);
 }
 
 fn change(ledger: &mut Ledger, id: DeploymentId, apply: impl FnOnce(&mut Deployment)) {

@@ -19,14 +19,20 @@ pub enum Effect {
 }
 
 /// Answers to commands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Response {
     /// The evaluation that the command created.
     pub eval: Option<EvalId>,
-    /// Index of that evaluation.
+    /// Every evaluation that it created, where there may be several.
+    pub evals: Vec<EvalId>,
+    /// Index of the evaluations; 0 when there are none.
     pub eval_create_index: u64,
     /// Spec index of the job, where a job was meant.
     pub job_modify_index: u64,
+    /// Id of the job that was launched, where one was.
+    pub launched: Option<String>,
+    /// The stable version that was registered anew, where a deployment was given up.
+    pub reverted_version: Option<u64>,
     /// Index of the state that holds the change.
     pub index: u64,
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_shared::id::{EvalId, NodeId};
-use holdfast_shared::model::{Allocation, EvalStatus, Evaluation, Job, NodeStatus};
+use holdfast_shared::model::{Allocation, EvalStatus, Evaluation, Job, JobType, Node, NodeStatus, TaskGroup};
 
 use crate::admit::cancel;
 use crate::broker::Broker;
@@ -95,7 +95,6 @@ fn views(state: &State, allocs: &[Arc<Allocation>]) -> BTreeMap<NodeId, NodeView
                 NodeView {
                     status: node.status,
                     confirmed,
-                    draining: false,
                 },
             )
         })
@@ -127,15 +126,25 @@ fn change(state: &State, job: &Job, alloc: &Allocation) -> Change {
     let Some((old, group)) = old.zip(job.group(&alloc.group)) else {
         return Change::Destructive;
     };
-    if update::is_destructive(old, job, &alloc.group) {
+    let node = state.nodes.get(&alloc.node).map(|node| &**node);
+    change_on(old, job, group, node)
+}
+
+/// What a change of the job means for an allocation of the group on a node; `None` when the node is gone.
+pub(crate) fn change_on(old: &Job, new: &Job, group: &TaskGroup, node: Option<&Node>) -> Change {
+    if update::is_destructive(old, new, group.name()) {
         return Change::Destructive;
     }
+    let Some(node) = node else {
+        return Change::Destructive;
+    };
+    // What ends by itself before long stays where it is, as the original has it.
+    let ends_soon = new.job_type() == JobType::Batch
+        && old
+            .group(group.name())
+            .is_some_and(|group| group.max_run_duration.is_some());
     // Its resources stay what they are, so that it fits if only the node still qualifies.
-    let stays = state
-        .nodes
-        .get(&alloc.node)
-        .is_some_and(|node| feasible::qualifies(job, group, node).is_ok());
-    if stays {
+    if ends_soon || feasible::qualifies(new, group, node).is_ok() {
         Change::InPlace
     } else {
         Change::Destructive

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, EvalId, JobKey};
-use holdfast_shared::model::{Allocation, ClientStatus, NodeStatus};
+use holdfast_shared::model::{Allocation, ClientStatus, Node, NodeStatus};
 use holdfast_shared::time::{Duration, Timestamp};
 
+use crate::admit;
+use crate::history;
 use crate::ledger::Ledger;
 use crate::options::Options;
 use crate::state::{Delta, State};
@@ -35,11 +37,11 @@ fn collect_with(ledger: &mut Ledger, options: &Options) {
         .chain(deployments(ledger, options))
         .collect::<Vec<_>>();
     deltas.into_iter().for_each(|delta| ledger.record(delta));
-    let deltas: Vec<Delta> = jobs(ledger, options)
-        .into_iter()
-        .chain(nodes(ledger, options))
-        .collect();
+    let deltas = jobs(ledger, options);
     deltas.into_iter().for_each(|delta| ledger.record(delta));
+    for node in nodes(ledger, options) {
+        admit::forget_node(ledger, &node);
+    }
 }
 
 /// Whether nobody needs the allocation any more: its node says it ended, or will never say anything.
@@ -125,7 +127,8 @@ fn jobs(ledger: &Ledger, options: &Options) -> Vec<Delta> {
         |key: &JobKey| Timestamp(state.jobs.get(key).and_then(|job| job.submit_time).unwrap_or(0));
     let dead = state.jobs.iter().filter(|(key, job)| {
         let over = job.is_stopped() || (job.job_type().is_batch() && job.status.as_deref() == Some("dead"));
-        over && !job.is_template()
+        // What only launches others is over when it is stopped.
+        over && (job.is_stopped() || !job.is_template())
             && ledger.now.since(submitted(key)) >= options.job_gc_age
             && state.allocs_of_job(key).next().is_none()
             && state.evals_of_job(key).all(|eval| eval.status.is_terminal())
@@ -133,18 +136,11 @@ fn jobs(ledger: &Ledger, options: &Options) -> Vec<Delta> {
                 .versions_of_job(key)
                 .all(|version| version.version_tag.is_none())
     });
-    dead.flat_map(|(key, _)| {
-        let versions = state
-            .versions_of_job(key)
-            .map(|job| Delta::RemoveJobVersion(key.clone(), job.version()));
-        std::iter::once(Delta::RemoveJob(key.clone()))
-            .chain(versions)
-            .collect::<Vec<_>>()
-    })
-    .collect()
+    dead.flat_map(|(key, _)| history::forget_job(state, key))
+        .collect()
 }
 
-fn nodes(ledger: &Ledger, options: &Options) -> Vec<Delta> {
+fn nodes(ledger: &Ledger, options: &Options) -> Vec<Arc<Node>> {
     let state = &ledger.state;
     state
         .nodes
@@ -152,6 +148,6 @@ fn nodes(ledger: &Ledger, options: &Options) -> Vec<Delta> {
         .filter(|node| node.status == NodeStatus::Down)
         .filter(|node| ledger.now.since(node.status_since) >= options.node_gc_age)
         .filter(|node| state.allocs_of_node(node.id).next().is_none())
-        .map(|node| Delta::RemoveNode(node.id))
+        .cloned()
         .collect()
 }

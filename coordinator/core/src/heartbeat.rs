@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use holdfast_shared::id::{JobKey, NodeId};
+use holdfast_shared::id::{EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
     Allocation, ClientStatus, Drivers, Eligibility, EvalStatus, Evaluation, Fingerprint, JobType, Node,
     NodeStatus, Trigger,
@@ -175,6 +175,8 @@ impl Contacts {
     }
 
     fn on_first_register(&mut self, ledger: &mut Ledger, id: NodeId, session: u64, fingerprint: Fingerprint) {
+        // One that was forgotten holds what it was told then, and has to hear what became of that.
+        let told = ledger.state.forgotten.get(&id).copied();
         let mut node = Node {
             id,
             fingerprint,
@@ -182,10 +184,12 @@ impl Contacts {
             status_description: String::new(),
             status_since: ledger.now,
             eligibility: Eligibility::Eligible,
+            drain: None,
+            last_drain: None,
             last_heard: ledger.now,
             session,
-            generation: 0,
-            sent_generation: 0,
+            generation: told.map_or(0, |told| told + 1),
+            sent_generation: told.unwrap_or(0),
             events: Vec::new(),
             create_index: 0,
             modify_index: 0,
@@ -430,8 +434,15 @@ fn change_status(ledger: &mut Ledger, old: &Node, status: NodeStatus, event: &st
     }
 }
 
+/// Asks for an evaluation of every job that has something on the node or may get something there by itself.
+pub(crate) fn evaluate_node(ledger: &mut Ledger, id: NodeId) -> Vec<EvalId> {
+    let mut evals = evaluate_jobs_of(ledger, id);
+    evals.extend(evaluate_system_jobs(ledger, id));
+    evals
+}
+
 /// Asks for an evaluation of every job that has something on the node that is not over.
-fn evaluate_jobs_of(ledger: &mut Ledger, id: NodeId) {
+fn evaluate_jobs_of(ledger: &mut Ledger, id: NodeId) -> Vec<EvalId> {
     let state = &ledger.state;
     let jobs: BTreeSet<JobKey> = state
         .allocs_of_node(id)
@@ -444,13 +455,13 @@ fn evaluate_jobs_of(ledger: &mut Ledger, id: NodeId) {
         )
         .map(|alloc| alloc.job.clone())
         .collect();
-    for job in jobs {
-        evaluate_for_node(ledger, &job, id);
-    }
+    jobs.iter()
+        .map(|job| evaluate_for_node(ledger, job, id))
+        .collect()
 }
 
 /// Asks for an evaluation of every job that runs on every node that fits.
-fn evaluate_system_jobs(ledger: &mut Ledger, id: NodeId) {
+fn evaluate_system_jobs(ledger: &mut Ledger, id: NodeId) -> Vec<EvalId> {
     let jobs: Vec<JobKey> = ledger
         .state
         .jobs
@@ -458,18 +469,22 @@ fn evaluate_system_jobs(ledger: &mut Ledger, id: NodeId) {
         .filter(|(_, job)| job.job_type().is_system() && !job.is_stopped() && !job.is_template())
         .map(|(key, _)| key.clone())
         .collect();
+    let mut evals = Vec::new();
     for job in jobs {
         // One that waits for its turn will see this node as well: ten thousand nodes that come at once are not as many
         // evaluations of the whole fleet.
         let waits = |eval: &Arc<Evaluation>| eval.status == EvalStatus::Pending && !eval.wait_until.is_set();
         if !ledger.state.evals_of_job(&job).any(waits) {
-            evaluate_for_node(ledger, &job, id);
+            evals.push(evaluate_for_node(ledger, &job, id));
         }
     }
+    evals
 }
 
-fn evaluate_for_node(ledger: &mut Ledger, job: &JobKey, node: NodeId) {
+fn evaluate_for_node(ledger: &mut Ledger, job: &JobKey, node: NodeId) -> EvalId {
     let mut eval = ledger.new_eval(job, Trigger::NodeUpdate);
     eval.node = Some(node);
+    let id = eval.id;
     ledger.put_eval(eval);
+    id
 }

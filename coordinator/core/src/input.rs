@@ -1,8 +1,12 @@
 //! What the core is told.
 
-use holdfast_shared::id::{DeploymentId, EvalId, JobKey, NodeId};
-use holdfast_shared::model::Job;
+use std::collections::BTreeMap;
+
+use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
+use holdfast_shared::model::{Eligibility, Job, NodePool, SchedulerConfiguration, Submission};
+use holdfast_shared::time::Duration;
 use holdfast_shared::wire::{FromAgent, Presence};
+use serde_json::Value;
 
 /// Tells replies apart; chosen by the shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +44,11 @@ pub enum Command {
         preserve_counts: bool,
         /// Priority of the evaluation, instead of the job's.
         eval_priority: Option<i64>,
+        /// What it was made from; its version and index are filled in here.
+        submission: Option<Box<Submission>>,
     },
+    /// Act on a job that is there.
+    Job(JobKey, JobAction),
     /// Stop a job.
     DeregisterJob {
         /// The job.
@@ -64,6 +72,24 @@ pub enum Command {
         /// What is to be done.
         action: DeploymentAction,
     },
+    /// Act on a node.
+    Node {
+        /// The node.
+        id: NodeId,
+        /// What is to be done.
+        action: NodeAction,
+    },
+    /// Change the region's scheduler settings.
+    SetSchedulerConfiguration {
+        /// What they are from now on; its indexes do not count.
+        configuration: SchedulerConfiguration,
+        /// The modify index that they must have now.
+        check_index: Option<u64>,
+    },
+    /// Make a node pool, or change it.
+    PutNodePool(Box<NodePool>),
+    /// Forget a node pool.
+    RemoveNodePool(String),
     /// Accept a node's credential; a node that has one already keeps it.
     Enroll {
         /// The node.
@@ -95,4 +121,97 @@ pub enum DeploymentAction {
     Resume,
     /// Give it up.
     Fail,
+    /// Say how allocations are, in the agent's place.
+    SetHealth {
+        /// Those that are well.
+        healthy: Vec<AllocId>,
+        /// Those that are not; any of them ends the deployment.
+        unhealthy: Vec<AllocId>,
+    },
+    /// Let it succeed although other regions are not done.
+    Unblock,
+}
+
+/// What operators can do with a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeAction {
+    /// Empty it, change how it is emptied, or leave off.
+    Drain {
+        /// How; `None` leaves off.
+        spec: Option<DrainSpec>,
+        /// Whether it takes allocations again once that is left off.
+        mark_eligible: bool,
+        /// What is noted about it; `message` is the reason.
+        meta: BTreeMap<String, String>,
+    },
+    /// Let it take new allocations, or not.
+    SetEligibility(Eligibility),
+    /// Evaluate every job that has something on it, and every one that runs everywhere.
+    Evaluate,
+    /// Forget it; what it runs is lost.
+    Purge,
+}
+
+/// How a node is to be emptied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DrainSpec {
+    /// How long it may take: negative is no time at all, zero is for ever.
+    pub deadline: Duration,
+    /// Whether allocations of system jobs stay.
+    pub ignore_system_jobs: bool,
+}
+
+/// What operators can do with a job that is there.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JobAction {
+    /// Register an earlier version anew.
+    Revert {
+        /// That version.
+        version: u64,
+        /// The version that the job must have now.
+        enforce_prior: Option<u64>,
+    },
+    /// Say whether a version is one to return to.
+    SetStable {
+        /// The version.
+        version: u64,
+        /// Whether it is.
+        stable: bool,
+    },
+    /// Change the count of a group, or record what an autoscaler has to say about it.
+    Scale(Scale),
+    /// Launch an instance of a parameterized job.
+    Dispatch(Dispatch),
+    /// Launch an instance of a periodic job now.
+    LaunchNow,
+}
+
+/// How a group is to be scaled.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Scale {
+    /// The group.
+    pub group: String,
+    /// The new count; `None` only records the event.
+    pub count: Option<i64>,
+    /// Why, in words.
+    pub message: String,
+    /// Whether scaling failed.
+    pub error: bool,
+    /// What else there is to say.
+    pub meta: BTreeMap<String, Value>,
+    /// The spec index that the job must have now.
+    pub check_index: Option<u64>,
+}
+
+/// What an instance of a parameterized job is launched with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dispatch {
+    /// Its input, as base64.
+    pub payload: String,
+    /// Its meta, beside what the job has.
+    pub meta: BTreeMap<String, String>,
+    /// What its id contains beside time and chance; may be empty.
+    pub id_prefix: String,
+    /// What a repeated dispatch is recognised by; empty for none.
+    pub idempotency_token: String,
 }

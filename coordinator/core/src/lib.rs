@@ -7,30 +7,36 @@
 //! Where to read on: [`Coordinator`] is the front door; `admit` takes what operators want, `report` and [`heartbeat`] what
 //! agents say; `broker` decides which evaluation is next, `evaluate` runs it: [`reconciler`] finds out what should change,
 //! [`scheduler`] where things go, `plan` writes it down. `deployment`, `services`, `assignments` and `interest` draw the
-//! consequences. [`conformance`] holds all that against recorded decisions.
+//! consequences. `children` and `periodic` launch jobs from others. [`dry_run`] shows what a job would do. [`conformance`] holds all that against recorded decisions.
 //!
 //! ```text
 //! Input ─► admit ─► Evaluation ─► broker ─► reconciler ─► scheduler ─► plan ─► Deltas ─► state ─► Effects
 //!             ▲                                                                   │
-//!   heartbeat, deployment, drainer ◄──────────────────────────────────────────────┘
+//!     heartbeat, deployment, drain ◄──────────────────────────────────────────────┘
 //! ```
 
 mod admit;
 mod assignments;
 mod broker;
+mod children;
 pub mod conformance;
 mod coordinator;
 mod deployment;
+mod drain;
+pub mod dry_run;
 pub mod effect;
 mod evaluate;
 mod gap;
 mod gc;
 pub mod heartbeat;
+mod history;
 pub mod input;
 mod interest;
 mod job_status;
 mod ledger;
+pub mod multiregion;
 mod options;
+mod periodic;
 mod plan;
 pub mod reconciler;
 pub mod rehearsal;
@@ -43,6 +49,8 @@ mod tests;
 
 pub use coordinator::Coordinator;
 pub use effect::{Effect, Refusal, Response};
-pub use input::{Command, DeploymentAction, Input, RequestId};
-pub use options::Options;
+pub use input::{
+    Command, DeploymentAction, Dispatch, DrainSpec, Input, JobAction, NodeAction, RequestId, Scale,
+};
+pub use options::{Calendar, Options};
 pub use state::{Delta, State};

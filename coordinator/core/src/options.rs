@@ -1,6 +1,11 @@
 //! What an operator may set about the coordinator's decisions.
 
-use holdfast_shared::time::Duration;
+use holdfast_shared::model::Periodic;
+use holdfast_shared::time::{Duration, Timestamp};
+
+/// The first time after another at which a job launches; `None` when there is none. What days and zones are is not for the
+/// core to know: it is handed in, and must answer the same to the same question.
+pub type Calendar = fn(&Periodic, Timestamp) -> Option<Timestamp>;
 
 /// Settings of the coordinator's core. Everything has a sensible default.
 #[derive(Debug, Clone)]
@@ -33,6 +38,8 @@ pub struct Options {
     pub node_gc_age: Duration,
     /// Pause between two collections.
     pub gc_interval: Duration,
+    /// When periodic jobs launch; never, unless given.
+    pub calendar: Calendar,
 }
 
 impl Default for Options {
@@ -52,6 +59,7 @@ impl Default for Options {
             deployment_gc_age: Duration::from_secs(3600),
             node_gc_age: Duration::from_secs(24 * 3600),
             gc_interval: Duration::from_secs(300),
+            calendar: |_, _| None,
         }
     }
 }

@@ -12,7 +12,6 @@ use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::{AllocReport, Report, TaskReport};
 
 use crate::ledger::Ledger;
-use crate::state::State;
 
 /// Start times by a node's clock that are off by no more than this are taken as they are.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
@@ -46,7 +45,7 @@ pub(crate) fn apply(ledger: &mut Ledger, node: NodeId, report: &Report) -> BTree
             continue;
         }
         changed = true;
-        if let Some(trigger) = trigger(&old, &alloc).or_else(|| rolls_on(&ledger.state, &old, &alloc)) {
+        if let Some(trigger) = trigger(&old, &alloc) {
             let slot = wanted.entry(alloc.job.clone()).or_insert(trigger);
             if trigger == Trigger::Reconnect {
                 *slot = trigger;
@@ -75,20 +74,6 @@ fn trigger(old: &Allocation, new: &Allocation) -> Option<Trigger> {
     }
     let over = matches!(new.client, ClientStatus::Failed | ClientStatus::Complete);
     (over && !new.is_server_terminal() && new.followup_eval.is_none()).then_some(Trigger::AllocFailure)
-}
-
-/// An update of a job that runs everywhere goes on when one of its new allocations runs.
-fn rolls_on(state: &State, old: &Allocation, new: &Allocation) -> Option<Trigger> {
-    let started = old.client == ClientStatus::Pending && new.client == ClientStatus::Running;
-    let job = state
-        .jobs
-        .get(&new.job)
-        .filter(|job| started && job.job_type().is_system())?;
-    let outdated = |it: &Allocation| !it.is_terminal() && it.job_version < job.version();
-    state
-        .allocs_of_job(&new.job)
-        .any(|it| outdated(it))
-        .then_some(Trigger::DeploymentWatcher)
 }
 
 /// Lays what the agent says over what is known.

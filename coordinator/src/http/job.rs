@@ -14,6 +14,7 @@ use holdfast_coordinator_core::state::Table;
 use holdfast_coordinator_core::{Command, State as Snapshot};
 use holdfast_shared::id::JobKey;
 use holdfast_shared::model::Job;
+use serde_json::Value;
 
 use super::ask::Ask;
 use super::problem::Problem;
@@ -22,7 +23,7 @@ use super::{Shared, allocations as allocs, answer, body, evaluations as evals, j
 /// What a summary is made of.
 pub(super) const SUMMARY_TABLES: &[Table] = &[Table::Jobs, Table::Allocations, Table::Evaluations];
 
-fn find<'a>(state: &'a Snapshot, key: &JobKey) -> Result<&'a Arc<Job>, Problem> {
+pub(super) fn find<'a>(state: &'a Snapshot, key: &JobKey) -> Result<&'a Arc<Job>, Problem> {
     state.jobs.get(key).ok_or_else(|| Problem::not_found("job"))
 }
 
@@ -144,7 +145,17 @@ pub(super) fn summary_of(state: &Snapshot, job: &Job) -> JobSummary {
     let queued = newest
         .map(|eval| eval.queued.clone())
         .unwrap_or_else(BTreeMap::new);
-    JobSummary::of(job, state.allocs_of_job(&key).map(|it| &**it), &queued)
+    let mut summary = JobSummary::of(job, state.allocs_of_job(&key).map(|it| &**it), &queued);
+    if job.is_template() {
+        for child in state.children_of(&key) {
+            match child.status.as_deref() {
+                Some("dead") => summary.children.dead += 1,
+                Some("running") => summary.children.running += 1,
+                _ => summary.children.pending += 1,
+            }
+        }
+    }
+    summary
 }
 
 pub(super) async fn deployments(State(app): Shared, Path(id): Path<String>, ask: Ask) -> Response {
@@ -176,15 +187,40 @@ pub(super) async fn versions(State(app): Shared, Path(id): Path<String>, ask: As
         find(state, &key)?;
         let mut versions: Vec<Job> = state.versions_of_job(&key).map(|job| (**job).clone()).collect();
         versions.reverse();
-        let known = JobVersionsResponse {
-            versions,
-            known_leader: true,
-            ..JobVersionsResponse::default()
+        let diffs = if ask.flag("diffs") {
+            diffs(&versions, ask.param("diff_version"))?
+        } else {
+            Vec::new()
         };
         Ok(JobVersionsResponse {
+            versions,
+            diffs,
+            known_leader: true,
             index: state.index,
-            ..known
+            ..JobVersionsResponse::default()
         })
     })
     .await
+}
+
+/// What changed from each version, newest first, to the one before it, or to the one that is named.
+fn diffs(versions: &[Job], against: Option<&str>) -> Result<Vec<Value>, Problem> {
+    let changed = |old: &Job, new: &Job| {
+        serde_json::to_value(holdfast_diff::diff(Some(old), Some(new), true)).expect("a diff is plain data")
+    };
+    let Some(number) = against else {
+        return Ok(versions
+            .windows(2)
+            .map(|pair| changed(&pair[1], &pair[0]))
+            .collect());
+    };
+    let wanted = number
+        .parse::<u64>()
+        .map_err(|_| Problem::bad_request(format!("Invalid diff_version: {number:?} is no version")))?;
+    let base = versions
+        .iter()
+        .find(|job| job.version() == wanted)
+        .ok_or_else(|| Problem::not_found(&format!("version {wanted}")))?;
+    let others = versions.iter().filter(|job| job.version() != wanted);
+    Ok(others.map(|job| changed(base, job)).collect())
 }

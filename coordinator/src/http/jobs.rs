@@ -9,7 +9,7 @@ use holdfast_api::{
 use holdfast_coordinator_core::Command;
 use holdfast_coordinator_core::state::Table;
 use holdfast_jobspec::ParseOptions;
-use holdfast_shared::model::Job;
+use holdfast_shared::model::{Job, Submission};
 use tracing::warn;
 
 use super::admission::Admission;
@@ -47,6 +47,7 @@ pub(super) async fn submit(app: &App, ask: &Ask, request: JobRegisterRequest) ->
         job_modify_index,
         preserve_counts,
         eval_priority,
+        submission,
         ..
     } = request;
     let job = job.ok_or_else(|| Problem::bad_request("Job must be specified"))?;
@@ -55,11 +56,23 @@ pub(super) async fn submit(app: &App, ask: &Ask, request: JobRegisterRequest) ->
     if !warnings.is_empty() {
         warn!(job = %job.key(), warnings, "job registered with warnings");
     }
+    let submission = submission.map(|it| {
+        Box::new(Submission {
+            job: job.key(),
+            version: 0,
+            job_modify_index: 0,
+            source: it.source,
+            format: it.format,
+            variable_flags: it.variable_flags,
+            variables: it.variables,
+        })
+    });
     let command = Command::RegisterJob {
         job: Box::new(job),
         check_index: enforce_index.then_some(job_modify_index),
         preserve_counts,
         eval_priority: (eval_priority > 0).then_some(eval_priority),
+        submission,
     };
     let done = app.runtime.command(command).await?;
     let view = JobRegisterResponse {
@@ -74,7 +87,7 @@ pub(super) async fn submit(app: &App, ask: &Ask, request: JobRegisterRequest) ->
 }
 
 /// The job with the namespace and region of the request where it names none.
-fn placed(app: &App, ask: &Ask, mut job: Job) -> Result<Job, Problem> {
+pub(super) fn placed(app: &App, ask: &Ask, mut job: Job) -> Result<Job, Problem> {
     if job.id().is_empty() {
         return Err(Problem::bad_request("Job ID hasn't been provided"));
     }

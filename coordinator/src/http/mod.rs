@@ -11,13 +11,17 @@ mod ask;
 mod body;
 mod deployments;
 mod evaluations;
+mod explain;
 mod figures;
 mod filter;
 mod id_prefix;
 mod job;
+mod job_action;
+mod job_plan;
 mod jobs;
 mod nodes;
 mod operator;
+mod pools;
 mod problem;
 mod search;
 mod services;
@@ -34,6 +38,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use holdfast_broker::Broker;
+use holdfast_coordinator_core::Options;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -69,6 +74,8 @@ pub struct App {
     pub identity: Identity,
     /// Where commands go and snapshots come from.
     pub runtime: Handle,
+    /// What the operator set about decisions: plans are made under the same settings.
+    pub options: Options,
     /// Figures.
     pub metrics: Arc<Metrics>,
     /// The embedded broker, when there is one.
@@ -121,19 +128,14 @@ fn router(app: Arc<App>) -> Router {
         .route("/v1/job/{id}/deployment", get(job::deployment))
         .route("/v1/job/{id}/versions", get(job::versions))
         .route("/v1/job/{id}/evaluate", write(job::evaluate))
-        .route("/v1/nodes", get(nodes::list))
-        .route("/v1/node/{id}", get(nodes::get))
-        .route("/v1/node/{id}/allocations", get(nodes::allocations))
-        .route("/v1/node/pools", get(operator::node_pools))
+        .route("/v1/job/{id}/explain", get(explain::get))
+        .merge(job_actions())
         .route("/v1/allocations", get(allocations::list))
         .route("/v1/allocation/{id}", get(allocations::get))
         .route("/v1/allocation/{id}/services", get(allocations::services))
         .route("/v1/evaluations", get(evaluations::list))
         .route("/v1/evaluation/{id}", get(evaluations::get))
         .route("/v1/evaluation/{id}/allocations", get(evaluations::allocations))
-        .route("/v1/deployments", get(deployments::list))
-        .route("/v1/deployment/{id}", get(deployments::get))
-        .route("/v1/deployment/allocations/{id}", get(deployments::allocations))
         .route("/v1/services", get(services::list))
         .route("/v1/service/{name}", get(services::get))
         .route("/v1/search", write(search::search))
@@ -146,16 +148,65 @@ fn router(app: Arc<App>) -> Router {
         .route("/v1/namespaces", get(operator::namespaces))
         .route(
             "/v1/operator/scheduler/configuration",
-            get(operator::scheduler_configuration),
+            write(operator::set_scheduler_configuration).get(operator::scheduler_configuration),
         )
         .route("/v1/operator/adopt-state", write(operator::adopt_state))
         .route("/v1/system/gc", write(operator::collect_garbage))
         .route("/v1/metrics", get(figures::metrics))
+        .merge(node_routes())
+        .merge(deployment_routes())
         .fallback(async || StatusCode::NOT_FOUND)
         .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "Invalid method"))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), count))
         .with_state(app)
+}
+
+fn job_actions() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/job/{id}/plan", write(job_plan::plan))
+        .route("/v1/job/{id}/revert", write(job_action::revert))
+        .route("/v1/job/{id}/stable", write(job_action::set_stable))
+        .route(
+            "/v1/job/{id}/scale",
+            write(job_action::scale).get(job_action::scale_status),
+        )
+        .route("/v1/job/{id}/submission", get(job_action::submission))
+        .route("/v1/job/{id}/dispatch", write(job_action::dispatch))
+        .route("/v1/job/{id}/periodic/force", write(job_action::launch_now))
+}
+
+fn node_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/nodes", get(nodes::list))
+        .route("/v1/node/{id}", get(nodes::get))
+        .route("/v1/node/{id}/allocations", get(nodes::allocations))
+        .route("/v1/node/{id}/drain", write(nodes::drain))
+        .route("/v1/node/{id}/eligibility", write(nodes::eligibility))
+        .route("/v1/node/{id}/evaluate", write(nodes::evaluate))
+        .route("/v1/node/{id}/purge", write(nodes::purge))
+        .route("/v1/node/pools", write(pools::put).get(pools::list))
+        .route(
+            "/v1/node/pool/{name}",
+            write(pools::put_one).get(pools::get).delete(pools::delete),
+        )
+        .route("/v1/node/pool/{name}/nodes", get(pools::nodes))
+        .route("/v1/node/pool/{name}/jobs", get(pools::jobs))
+}
+
+fn deployment_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/deployments", get(deployments::list))
+        .route("/v1/deployment/{id}", get(deployments::get))
+        .route("/v1/deployment/allocations/{id}", get(deployments::allocations))
+        .route("/v1/deployment/promote/{id}", write(deployments::promote))
+        .route("/v1/deployment/pause/{id}", write(deployments::pause))
+        .route("/v1/deployment/fail/{id}", write(deployments::fail))
+        .route("/v1/deployment/unblock/{id}", write(deployments::unblock))
+        .route(
+            "/v1/deployment/allocation-health/{id}",
+            write(deployments::set_health),
+        )
 }
 
 /// Writes accept PUT and POST alike.

@@ -1,25 +1,22 @@
-//! `/v1/regions`, `/v1/namespaces`, `/v1/node/pools`, `/v1/operator/…`, `/v1/system/gc`.
+//! `/v1/regions`, `/v1/namespaces`, `/v1/operator/…`, `/v1/system/gc`.
 
 use std::collections::BTreeSet;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
-use holdfast_api::operator::PreemptionConfig;
 use holdfast_api::{
-    AdoptStateResponse, DEFAULT_NAMESPACE, Namespace, NodePool, SchedulerConfiguration,
-    SchedulerConfigurationResponse,
+    AdoptStateResponse, DEFAULT_NAMESPACE, Namespace, SchedulerConfiguration, SchedulerConfigurationResponse,
+    SchedulerConfigurationSetResponse,
 };
 use holdfast_coordinator_core::state::Table;
-use holdfast_coordinator_core::{Command, State as Snapshot};
-use holdfast_shared::time::Duration;
+use holdfast_coordinator_core::{Command, Refusal, State as Snapshot};
 use tracing::warn;
 
 use super::ask::Ask;
 use super::problem::Problem;
-use super::{Shared, answer};
-
-/// How long Nomad says that a node's identity lasts.
-const IDENTITY_LASTS: Duration = Duration::from_secs(24 * 3600);
+use super::{Shared, answer, body};
+use crate::runtime::CommandError;
 
 pub(super) async fn regions(State(app): Shared, ask: Ask) -> Response {
     answer::json(
@@ -78,60 +75,48 @@ pub(super) fn namespace_names(state: &Snapshot) -> BTreeSet<&str> {
     of_jobs.chain([DEFAULT_NAMESPACE]).collect()
 }
 
-pub(super) async fn node_pools(State(app): Shared, ask: Ask) -> Response {
-    answer::list(&app, &ask, &[Table::Nodes], |state| {
-        let about = |name: &str| match name {
-            "all" => "Node pool with all nodes in the cluster.",
-            "default" => "Default node pool.",
-            _ => "",
-        };
-        let item = |name: &str| NodePool {
-            name: name.to_owned(),
-            description: about(name).to_owned(),
-            node_identity_ttl: IDENTITY_LASTS,
-            create_index: 1,
-            modify_index: 1,
-            ..NodePool::default()
-        };
-        Ok(pool_names(state)
-            .into_iter()
-            .filter(|name| name.starts_with(&ask.prefix))
-            .map(item)
-            .collect())
-    })
-    .await
-}
-
-/// The node pools that there are: the two of every region, and every one that a node names.
-pub(super) fn pool_names(state: &Snapshot) -> BTreeSet<&str> {
-    let of_nodes = state
-        .nodes
-        .values()
-        .map(|node| node.fingerprint.node_pool.as_str());
-    of_nodes
-        .filter(|name| !name.is_empty())
-        .chain(["all", "default"])
-        .collect()
-}
-
 pub(super) async fn scheduler_configuration(State(app): Shared, ask: Ask) -> Response {
-    answer::one(&app, &ask, &[Table::Meta], |state| {
-        let scheduler_config = SchedulerConfiguration {
-            scheduler_algorithm: "binpack".to_owned(),
-            preemption_config: PreemptionConfig::default(),
-            create_index: 1,
-            modify_index: 1,
-            ..SchedulerConfiguration::default()
-        };
+    answer::one(&app, &ask, &[Table::SchedulerConfiguration], |state| {
         let known = SchedulerConfigurationResponse {
-            scheduler_config,
+            scheduler_config: (&*state.scheduling).into(),
             known_leader: true,
             ..Default::default()
         };
         Ok(SchedulerConfigurationResponse {
-            index: state.index,
+            index: state.table_index(Table::SchedulerConfiguration),
             ..known
         })
     })
     .await
+}
+
+/// Changes the scheduler's settings; with `cas`, only if they still have that index.
+pub(super) async fn set_scheduler_configuration(
+    State(app): Shared,
+    ask: Ask,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    let request: SchedulerConfiguration = body::read(&bytes)?;
+    let configuration = request
+        .to_model()
+        .ok_or_else(|| unknown_algorithm(&request.scheduler_algorithm))?;
+    let check_index = ask.param("cas").map(str::parse).transpose();
+    let check_index = check_index.map_err(|_| Problem::bad_request("Invalid cas: it is not an index"))?;
+    let command = Command::SetSchedulerConfiguration {
+        configuration,
+        check_index,
+    };
+    let (updated, index) = match app.runtime.command(command).await {
+        Ok(done) => (true, done.index),
+        Err(CommandError::Refused(Refusal::Conflict(_))) => (false, app.runtime.snapshots.load().index),
+        Err(error) => return Err(error.into()),
+    };
+    let view = SchedulerConfigurationSetResponse { updated, index };
+    Ok(answer::json(&view, index, ask.pretty))
+}
+
+pub(super) fn unknown_algorithm(text: &str) -> Problem {
+    Problem::bad_request(format!(
+        "invalid scheduler algorithm {text:?}: binpack or spread are expected"
+    ))
 }

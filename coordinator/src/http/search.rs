@@ -75,7 +75,7 @@ fn find(state: &Snapshot, ask: &Ask, context: Context, prefix: &str) -> Vec<Stri
             names(&mut unique.into_iter())
         }
         (Context::Namespaces, _) => names(&mut operator::namespace_names(state).into_iter()),
-        (Context::NodePools, _) => names(&mut operator::pool_names(state).into_iter()),
+        (Context::NodePools, _) => names(&mut state.pool_names().into_iter()),
         (Context::Nodes, Some(ids)) => {
             let range = state.nodes.range(NodeId(*ids.start())..=NodeId(*ids.end()));
             range.map(|(id, _)| id.to_string()).take(limit).collect()

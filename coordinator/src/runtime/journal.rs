@@ -6,7 +6,13 @@ use tracing::{debug, info};
 /// Logs a change of the state that was `before`.
 pub(super) fn record(delta: &Delta, before: &State) {
     match delta {
-        Delta::Meta { .. } | Delta::JobVersion(_) | Delta::RemoveJobVersion(..) => {}
+        Delta::Meta { .. }
+        | Delta::JobVersion(_)
+        | Delta::RemoveJobVersion(..)
+        | Delta::Submission(_)
+        | Delta::RemoveSubmission(..)
+        | Delta::JobHistory(_)
+        | Delta::RemoveJobHistory(_) => {}
         Delta::Job(it) => {
             let status = it.status.as_deref().unwrap_or_default();
             info!(job = %it.key(), version = it.version(), status, stop = it.is_stopped(), "job");
@@ -42,5 +48,13 @@ pub(super) fn record(delta: &Delta, before: &State) {
             service = it.service_name, alloc = %it.alloc, address = it.address, port = it.port, "service offered"
         ),
         Delta::RemoveService(id) => info!(service = id, "service withdrawn"),
+        Delta::SchedulerConfiguration(it) => info!(
+            algorithm = it.algorithm.as_str(),
+            paused = it.pause_eval_broker,
+            "scheduler settings"
+        ),
+        Delta::NodePool(it) => info!(pool = it.name, "node pool"),
+        Delta::RemoveNodePool(name) => info!(pool = name, "node pool forgotten"),
+        Delta::ForgottenNode(id, generation) => debug!(node = %id, generation, "last generation kept"),
     }
 }

@@ -133,5 +133,11 @@ pub fn deltas_of(state: &State) -> Vec<Delta> {
     deltas.extend(state.evals.values().cloned().map(Delta::Evaluation));
     deltas.extend(state.deployments.values().cloned().map(Delta::Deployment));
     deltas.extend(state.services.values().cloned().map(Delta::Service));
+    // Index 0: nobody has set anything.
+    let settings = Some(&state.scheduling).filter(|it| it.modify_index > 0);
+    deltas.extend(settings.cloned().map(Delta::SchedulerConfiguration));
+    deltas.extend(state.pools.values().cloned().map(Delta::NodePool));
+    let forgotten = state.forgotten.iter();
+    deltas.extend(forgotten.map(|(node, generation)| Delta::ForgottenNode(*node, *generation)));
     deltas
 }

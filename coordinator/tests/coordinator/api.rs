@@ -12,10 +12,6 @@ use crate::support::{Coordinator, job};
 const NOT_OURS: &[&str] = &[
     // Deprecated there, and unknown to our model.
     "jobs_parse_web.json.TaskGroups.*.Tasks.*.LogConfig.Enabled is missing",
-    // Told when they are asked for, by what makes plans.
-    "job_web_versions.json.Diffs: null*",
-    // Nodes are not drained yet.
-    "nodes*.LastDrain: null*",
     // Nodes are not put into classes, so that evaluations need not remember which of them qualify.
     "evaluations.json[].ClassEligibility is missing",
     // Only evaluations that a node caused name it; the index of its change is not kept.
@@ -60,6 +56,14 @@ impl Region {
         coordinator
             .until("/v1/nodes", |nodes| nodes[0]["Status"] == "ready")
             .await;
+        // The recorded node has been drained before.
+        let drain = format!("/v1/node/{}/drain", node_id(1));
+        for enable in [true, false] {
+            let answer = coordinator
+                .put(&format!("{drain}?enable={enable}"), &json!({}))
+                .await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        }
         let registered = register(&coordinator, &jobs.join("web.nomad.hcl")).await;
         let alloc = agent.assignment().await;
         agent.runs(alloc.id).await;
@@ -129,7 +133,6 @@ const READS: &[(&str, &str)] = &[
     ("/v1/job/web/summary", "job_web_summary.json"),
     ("/v1/job/web/deployments", "job_web_deployments.json"),
     ("/v1/job/web/deployment", "job_web_deployment.json"),
-    ("/v1/job/web/versions", "job_web_versions.json"),
     ("/v1/nodes", "nodes.json"),
     ("/v1/nodes?resources=true", "nodes_resources_true.json"),
     ("/v1/node/{node}", "node.json"),
@@ -202,12 +205,23 @@ async fn nothing_of_the_recorded_bodies_is_missing() {
         ),
         ("/v1/jobs", json!({ "Job": job("web") }), "job_register.json"),
         (
+            "/v1/node/{node}/eligibility",
+            json!({ "Eligibility": "ineligible" }),
+            "node_eligibility_put.json",
+        ),
+        (
+            "/v1/node/{node}/eligibility",
+            json!({ "Eligibility": "eligible" }),
+            "node_eligibility_put2.json",
+        ),
+        (
             "/v1/job/web/evaluate",
             json!({ "JobID": "web" }),
             "job_evaluate.json",
         ),
     ] {
-        let ours = region.coordinator.put(path, &body).await.json();
+        let path = path.replace("{node}", &region.node);
+        let ours = region.coordinator.put(&path, &body).await.json();
         shape::compare(file, &expected(file), &ours, &mut out);
     }
     let ours = region.coordinator.delete("/v1/job/web").await.json();

@@ -7,5 +7,7 @@ mod api;
 mod durability;
 mod external;
 mod hostile;
+mod jobs;
+mod nodes;
 mod reads;
 mod support;

@@ -34,6 +34,17 @@ impl Request {
         }
     }
 
+    /// The same, as one that writes `body`.
+    pub fn with_body(self, body: impl Serialize) -> Self {
+        let path = String::new();
+        let written = Self::put(path, body);
+        Self {
+            method: written.method,
+            body: written.body,
+            ..self
+        }
+    }
+
     /// Removes what is at `path`.
     pub fn delete(path: impl Into<String>) -> Self {
         Self::new("DELETE", path)

@@ -1,5 +1,7 @@
 //! `deployment list` and `deployment status`, and the block that every deployment is shown as.
 
+pub mod act;
+
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use holdfast_api::{AllocationListStub, Deployment, DeploymentState};
@@ -19,6 +21,16 @@ pub enum Verb {
     List(List),
     /// Show one deployment
     Status(Status),
+    /// Make ordinary allocations of canaries
+    Promote(act::Promote),
+    /// Halt one
+    Pause(act::Act),
+    /// Let one go on
+    Resume(act::Act),
+    /// Give one up
+    Fail(act::Act),
+    /// Let one succeed although other regions are not done
+    Unblock(act::Act),
     /// Any other verb of the original
     #[command(external_subcommand)]
     Other(Vec<String>),
@@ -85,23 +97,10 @@ pub fn list(session: &mut Session<'_>, args: &List) -> Result<Exit> {
 /// # Errors
 /// When the coordinator does not answer.
 pub fn status(session: &mut Session<'_>, args: &Status) -> Result<Exit> {
-    let stub = match ids::by_prefix::<Deployment>(&session.client, "/v1/deployments", &args.id, "deployment")?
-    {
-        Match::One(found) => found,
-        Match::Nothing => {
-            session.console.error(format_args!(
-                "No deployment(s) with prefix or id {:?} found",
-                args.id
-            ));
-            return Ok(FAILED);
-        }
-        Match::Several(found) => {
-            let table = table(&found, args.how);
-            session
-                .console
-                .line(format_args!("Prefix matched multiple deployments\n\n{table}"));
-            return Ok(DONE);
-        }
+    let found = find(session, &args.id)?;
+    let several = matches!(found, Match::Several(_));
+    let Some(stub) = report(session, &args.id, found, args.how) else {
+        return Ok(if several { DONE } else { FAILED });
     };
     let request = Request::get(format!("/v1/deployment/{}", segment(&stub.id)));
     let reply = session
@@ -141,6 +140,33 @@ pub fn status(session: &mut Session<'_>, args: &Status) -> Result<Exit> {
         &format!("/jobs/{}/deployments", segment(&found.job_id)),
     );
     Ok(DONE)
+}
+
+/// The deployment whose id begins with `id`.
+fn find(session: &Session<'_>, id: &str) -> Result<Match<Deployment>> {
+    ids::by_prefix(&session.client, "/v1/deployments", id, "deployment")
+}
+
+/// The one that was found; when there is not exactly one, that is said.
+fn report(
+    session: &mut Session<'_>,
+    id: &str,
+    found: Match<Deployment>,
+    how: Verbosity,
+) -> Option<Deployment> {
+    match found {
+        Match::One(found) => return Some(found),
+        Match::Nothing => session
+            .console
+            .error(format_args!("No deployment(s) with prefix or id {id:?} found")),
+        Match::Several(found) => {
+            let table = table(&found, how);
+            session
+                .console
+                .line(format_args!("Prefix matched multiple deployments\n\n{table}"));
+        }
+    }
+    None
 }
 
 /// Whether it has not ended yet.

@@ -10,11 +10,16 @@ pub mod local;
 pub mod node;
 pub mod operator;
 pub mod placement;
+pub mod scheduler;
 pub mod server;
 pub mod service;
 pub mod stats;
 pub mod status;
+pub mod system;
 
+use std::io::{BufRead as _, IsTerminal as _};
+
+use anyhow::{Context as _, Result, bail};
 use holdfast_api::AllocationListStub;
 use holdfast_shared::time::Timestamp;
 
@@ -90,4 +95,22 @@ pub fn allocations(
 /// `[a,b]`, as lists of tags are shown.
 pub fn bracketed(items: &[String]) -> String {
     format!("[{}]", items.join(","))
+}
+
+/// Asks on the terminal before something is done that cannot be undone; `instead` tells scripts how to go without.
+///
+/// # Errors
+/// When there is no terminal to ask on.
+pub fn confirm(session: &mut Session<'_>, question: &str, instead: &str) -> Result<bool> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        bail!("{}: {instead}", question.trim_end_matches(" [y/N] "));
+    }
+    session.console.text(question);
+    let mut answer = String::new();
+    stdin
+        .lock()
+        .read_line(&mut answer)
+        .context("Error reading the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

@@ -1,4 +1,8 @@
-//! `node status`: the fleet, or one node of it.
+//! `node status`: the fleet, or one node of it; what else can be done with nodes is in the modules below.
+
+pub mod drain;
+pub mod eligibility;
+pub mod pool;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -18,9 +22,63 @@ use crate::session::{DONE, Exit, FAILED, Session};
 pub enum Verb {
     /// List nodes, or show one
     Status(Status),
+    /// Empty one, or leave off
+    Drain(drain::Drain),
+    /// Let one take allocations, or not
+    Eligibility(eligibility::Eligibility),
+    /// Look at node pools, make and forget them
+    #[command(arg_required_else_help = true)]
+    Pool {
+        /// What to do with them.
+        #[command(subcommand)]
+        verb: pool::Verb,
+    },
+    /// Forget one
+    Purge(eligibility::Purge),
     /// Any other verb of the original
     #[command(external_subcommand)]
     Other(Vec<String>),
+}
+
+/// The node that something is done with.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// The node, or the first characters of its id
+    #[arg(required_unless_present = "own")]
+    id: Option<String>,
+    /// The node that this is run on
+    #[arg(long = "self", conflicts_with = "id")]
+    own: bool,
+}
+
+impl Target {
+    /// Its whole id; `None` when there is no such node, or more than one, which is said.
+    ///
+    /// # Errors
+    /// When the coordinator, or the agent of this machine, does not answer.
+    fn find(&self, session: &mut Session<'_>) -> Result<Option<String>> {
+        let id = match &self.id {
+            Some(id) => id.clone(),
+            None => super::local::node_id(&session.environment)
+                .context("Error reading the node of this machine")?,
+        };
+        match ids::by_prefix::<NodeListStub>(&session.client, "/v1/nodes", &id, "node")? {
+            Match::One(found) => Ok(Some(found.id)),
+            Match::Nothing => {
+                session
+                    .console
+                    .error(format_args!("No node(s) with prefix {id:?} found"));
+                Ok(None)
+            }
+            Match::Several(found) => {
+                let table = table(session, &Status::default(), &found)?;
+                session
+                    .console
+                    .error(format_args!("Prefix matched multiple nodes\n\n{table}"));
+                Ok(None)
+            }
+        }
+    }
 }
 
 /// Flags of `node status`.

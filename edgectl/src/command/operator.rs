@@ -1,10 +1,11 @@
-//! `operator adopt-state`: what an operator decides about the coordinator itself.
+//! `operator …`: what an operator decides about the coordinator itself.
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use holdfast_api::AdoptStateResponse;
 use serde_json::json;
 
+use super::scheduler;
 use crate::client::Request;
 use crate::output::json::Format;
 use crate::session::{DONE, Exit, Session};
@@ -14,6 +15,13 @@ use crate::session::{DONE, Exit, Session};
 pub enum Verb {
     /// Make the coordinator's state the truth, after it was restored from a backup or lost
     AdoptState(AdoptState),
+    /// Look at the scheduler's settings, and change them
+    #[command(arg_required_else_help = true)]
+    Scheduler {
+        /// What to do with them.
+        #[command(subcommand)]
+        verb: scheduler::Verb,
+    },
     /// Any other verb of the original
     #[command(external_subcommand)]
     Other(Vec<String>),

@@ -3,7 +3,7 @@
 use holdfast_api::Evaluation;
 use serde_json::json;
 
-use crate::bodies::{body, deployment, evaluation, group, recorded, today};
+use crate::bodies::{alloc, body, deployment, evaluation, group, recorded, today};
 use crate::case::Case;
 
 const ID: &str = "ae619428-fb94-23aa-65d1-5cb654abff41";
@@ -83,4 +83,59 @@ fn an_evaluation_that_waits_explains_why() {
         .on("/v1/evaluations", json!([blocked]))
         .on(&format!("/v1/evaluation/{id}"), body(&blocked));
     case.check("2026-11-21T07:56:43Z");
+}
+
+#[test]
+fn a_promotion_is_watched_as_recorded() {
+    let Some(case) = Case::load("035") else { return };
+    let (eval, id) = ("231ca6ec-0000-0000-0000-000000000000", "ad32c432");
+    let pending = evaluation(eval, "web", "deployment-watcher", "pending");
+    let mut complete = evaluation(eval, "web", "deployment-watcher", "complete");
+    complete.deployment_id = id.to_owned();
+    let mut introduced = pending.clone();
+    introduced.deployment_id = id.to_owned();
+    let placed = alloc(
+        ["1afcaf0d", "6ece896c"],
+        1,
+        "app",
+        "run pending",
+        ["07:55:14", "07:55:14"],
+    );
+    case.server.on("/v1/deployments", json!([{"ID": id}])).on_method(
+        "PUT",
+        &format!("/v1/deployment/promote/{id}"),
+        json!({"EvalID": eval}),
+    );
+    for (evaluation, allocations) in [(introduced, json!([])), (complete, json!([placed]))] {
+        case.server
+            .on(&format!("/v1/evaluation/{eval}"), body(&evaluation))
+            .on(&format!("/v1/evaluation/{eval}/allocations"), allocations);
+    }
+    let turns = [
+        (2, 1, "07:57:13"),
+        (2, 2, "07:57:19"),
+        (3, 2, "07:57:19"),
+        (3, 3, "07:57:27"),
+        (4, 3, "07:57:27"),
+        (4, 4, "07:57:34"),
+    ];
+    let running = turns.map(|turn| (turn, "running", "Deployment is running"));
+    let done = (
+        (4, 4, "07:57:34"),
+        "successful",
+        "Deployment completed successfully",
+    );
+    for ((placed, healthy, deadline), status, text) in running.into_iter().chain([done]) {
+        let mut it = deployment(id, "web", 1, status, text);
+        let mut app = group([4, placed, healthy, 0], deadline);
+        (app.auto_revert, app.promoted, app.desired_canaries) = (true, true, 1);
+        it.task_groups.insert("app".to_owned(), app);
+        case.server.on(&format!("/v1/deployment/{id}"), body(&it));
+    }
+    let server = case.server.clone();
+    case.check_monitor();
+    assert_eq!(
+        server.sent(&format!("/v1/deployment/promote/{id}"))[0]["All"],
+        true
+    );
 }

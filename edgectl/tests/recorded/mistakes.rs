@@ -84,24 +84,24 @@ fn an_address_that_makes_no_sense_is_refused() {
 fn commands_that_are_not_there_yet_say_so() {
     for (words, text) in [
         (
-            vec!["edgectl", "job", "promote", "web"],
-            "edgectl: `job promote` is not available yet\n",
+            vec!["edgectl", "job", "tag", "web"],
+            "edgectl: `job tag` is not available yet\n",
         ),
         (
-            vec!["edgectl", "job", "plan", "-diff=false", "x.hcl"],
-            "edgectl: `job plan` is not available yet\n",
+            vec!["edgectl", "job", "action", "-detach=false", "x"],
+            "edgectl: `job action` is not available yet\n",
         ),
         (
-            vec!["nomad", "plan", "x.hcl"],
-            "nomad: `job plan` is not available yet\n",
+            vec!["nomad", "logs", "x"],
+            "nomad: `alloc logs` is not available yet\n",
         ),
         (
-            vec!["edgectl", "node", "drain", "-enable", "x"],
-            "edgectl: `node drain` is not available yet\n",
+            vec!["edgectl", "node", "identity", "renew", "x"],
+            "edgectl: `node identity` is not available yet\n",
         ),
         (
-            vec!["edgectl", "node-drain", "-self"],
-            "edgectl: `node drain` is not available yet\n",
+            vec!["edgectl", "system", "reconcile", "summaries"],
+            "edgectl: `system reconcile` is not available yet\n",
         ),
         (
             vec!["edgectl", "var", "put", "a", "b=c"],

@@ -123,3 +123,60 @@ impl From<&model::DeploymentGroup> for DeploymentState {
         }
     }
 }
+
+/// The body of `/v1/deployment/promote/:id`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DeploymentPromoteRequest {
+    /// The deployment; its id is in the path as well.
+    #[serde(rename = "DeploymentID")]
+    pub deployment_id: String,
+    /// Whether canaries of every group are promoted.
+    pub all: bool,
+    /// The groups whose canaries are promoted, when not all.
+    #[serde(with = "nullable")]
+    pub groups: Vec<String>,
+}
+
+/// The body of `/v1/deployment/pause/:id`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DeploymentPauseRequest {
+    /// The deployment; its id is in the path as well.
+    #[serde(rename = "DeploymentID")]
+    pub deployment_id: String,
+    /// Whether it is halted; otherwise it goes on.
+    pub pause: bool,
+}
+
+/// The body of `/v1/deployment/allocation-health/:id`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct AllocHealthRequest {
+    /// The deployment; its id is in the path as well.
+    #[serde(rename = "DeploymentID")]
+    pub deployment_id: String,
+    /// Allocations that are well.
+    #[serde(rename = "HealthyAllocationIDs", with = "nullable")]
+    pub healthy: Vec<String>,
+    /// Allocations that are not.
+    #[serde(rename = "UnhealthyAllocationIDs", with = "nullable")]
+    pub unhealthy: Vec<String>,
+}
+
+/// A deployment was changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DeploymentUpdateResponse {
+    /// The evaluation that carries on from there.
+    #[serde(rename = "EvalID")]
+    pub eval_id: String,
+    /// Index of that.
+    pub eval_create_index: u64,
+    /// Index of the deployment's change.
+    pub deployment_modify_index: u64,
+    /// The version that was registered anew; `null` when none was.
+    pub reverted_job_version: Option<u64>,
+    /// Index of the change.
+    pub index: u64,
+}

@@ -10,8 +10,10 @@ pub mod agent;
 pub mod allocation;
 pub mod deployment;
 pub mod evaluation;
+pub mod explain;
 mod format;
 pub mod job;
+pub mod job_action;
 pub mod node;
 pub mod operator;
 pub mod routes;
@@ -25,17 +27,30 @@ pub use allocation::{
     AllocatedShared, AllocatedTask, Allocation, AllocationListStub, AllocationMetric, DesiredTransition,
     NetworkStatus, NodeScoreMeta, RescheduleEvent, RescheduleTracker,
 };
-pub use deployment::{Deployment, DeploymentState};
+pub use deployment::{
+    AllocHealthRequest, Deployment, DeploymentPauseRequest, DeploymentPromoteRequest, DeploymentState,
+    DeploymentUpdateResponse,
+};
 pub use evaluation::{DesiredUpdates, Evaluation, EvaluationStub, PlanAnnotations};
+pub use explain::{GroupExplanation, NodeExplanation};
 pub use format::GoTime;
 pub use job::{
     ChildrenSummary, EvalOptions, GroupSummary, JobDeregisterResponse, JobEvaluateRequest, JobListStub,
     JobRegisterRequest, JobRegisterResponse, JobSubmission, JobSummary, JobValidateRequest,
     JobValidateResponse, JobVersionsResponse, JobsParseRequest, job_value,
 };
-pub use node::{DriverInfo, Node, NodeEvent, NodeListStub, NodeResources, ReservedResources};
+pub use job_action::{
+    GroupScaleStatus, JobDispatchRequest, JobDispatchResponse, JobPlanRequest, JobPlanResponse,
+    JobRevertRequest, JobScaleStatus, JobStabilityRequest, JobStabilityResponse, JobSubmissionView,
+    PeriodicForceResponse, ScalingEvent, ScalingRequest,
+};
+pub use node::{
+    DrainMetadata, DrainRequest, DrainSpec, DrainStrategy, DriverInfo, EligibilityRequest, Node, NodeEvent,
+    NodeListStub, NodeResources, NodeUpdateResponse, ReservedResources,
+};
 pub use operator::{
-    AdoptStateResponse, Namespace, NodePool, SchedulerConfiguration, SchedulerConfigurationResponse,
+    AdoptStateResponse, Namespace, NodePool, PoolSchedulerConfiguration, PreemptionConfig,
+    SchedulerConfiguration, SchedulerConfigurationResponse, SchedulerConfigurationSetResponse,
 };
 pub use routes::{ROUTES, Route};
 pub use search::{Context, SearchRequest, SearchResponse};

@@ -1,5 +1,6 @@
 //! Nodes: the list item and the whole.
 
+mod drain;
 mod resources;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,9 @@ use holdfast_shared::model;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use drain::{
+    DrainMetadata, DrainRequest, DrainSpec, DrainStrategy, EligibilityRequest, NodeUpdateResponse,
+};
 pub use resources::{
     HostNetworkInfo, HostVolumeInfo, NodeCpu, NodeDisk, NodeMemory, NodeNetwork, NodeNetworkAddress,
     NodeNetworkResource, NodeResources, ReservedCpu, ReservedNetworks, ReservedResources,
@@ -61,7 +65,7 @@ pub struct NodeListStub {
     #[serde(skip_serializing_if = "is_default")]
     pub reserved_resources: Option<ReservedResources>,
     /// The last drain; `null` when there was none.
-    pub last_drain: Option<Value>,
+    pub last_drain: Option<DrainMetadata>,
     /// Index of the first registration.
     pub create_index: u64,
     /// Index of the last change.
@@ -96,7 +100,7 @@ impl NodeListStub {
             node_class: print.node_class.clone(),
             node_pool: pool_of(it),
             version: version_of(it),
-            drain: false,
+            drain: it.drain.is_some(),
             scheduling_eligibility: eligibility_of(it),
             status: it.status.to_string(),
             status_description: it.status_description.clone(),
@@ -104,7 +108,7 @@ impl NodeListStub {
             host_volumes: volumes_of(it),
             node_resources: with.resources.then(|| NodeResources::of(it)),
             reserved_resources: with.resources.then(|| ReservedResources::of(it)),
-            last_drain: None,
+            last_drain: DrainMetadata::of(it),
             create_index: it.create_index,
             modify_index: it.modify_index,
         }
@@ -152,7 +156,7 @@ pub struct Node {
     /// Whether its allocations are being moved away.
     pub drain: bool,
     /// How; `null` while it does not drain.
-    pub drain_strategy: Option<Value>,
+    pub drain_strategy: Option<DrainStrategy>,
     /// `eligible` or `ineligible`.
     pub scheduling_eligibility: String,
     /// `initializing`, `ready`, `disconnected` or `down`.
@@ -183,7 +187,7 @@ pub struct Node {
     #[serde(rename = "CSINodePlugins", deserialize_with = "null_is_default")]
     pub csi_node_plugins: BTreeMap<String, Value>,
     /// The last drain; `null` when there was none.
-    pub last_drain: Option<Value>,
+    pub last_drain: Option<DrainMetadata>,
     /// Index of the last change of an allocation that it reported.
     pub last_alloc_update_index: u64,
     /// Index at which its last heartbeat was missed, 0 when never.
@@ -219,6 +223,9 @@ impl Node {
             meta: print.meta.clone(),
             node_class: print.node_class.clone(),
             node_pool: pool_of(it),
+            drain: it.drain.is_some(),
+            drain_strategy: it.drain.as_deref().map(Into::into),
+            last_drain: DrainMetadata::of(it),
             scheduling_eligibility: eligibility_of(it),
             status: it.status.to_string(),
             status_description: it.status_description.clone(),
@@ -332,7 +339,7 @@ impl From<&model::NodeEvent> for NodeEvent {
         Self {
             message: it.message.clone(),
             subsystem: it.subsystem.clone(),
-            details: BTreeMap::new(),
+            details: it.details.clone(),
             timestamp: it.time.into(),
             create_index: it.create_index,
         }

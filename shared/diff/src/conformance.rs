@@ -45,8 +45,7 @@ pub fn run(base: &Value, case: &Value) -> Result<(), String> {
     let parse = |value: &Value| -> Result<Job, String> {
         serde_json::from_value(value.clone()).map_err(|error| format!("the job is none: {error}"))
     };
-    let mut changed = base.clone();
-    apply(&mut changed, case)?;
+    let changed = changed(base, case)?;
     let updates = counts(&case["desired_updates"]);
     let mut found = diff(Some(&parse(base)?), Some(&parse(&changed)?), true);
     annotate(&mut found, &updates);
@@ -62,6 +61,16 @@ pub fn run(base: &Value, case: &Value) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// The changed job of a case: `op` at `path` of the job that runs.
+///
+/// # Errors
+/// When the case makes no sense.
+pub fn changed(base: &Value, case: &Value) -> Result<Value, String> {
+    let mut changed = base.clone();
+    apply(&mut changed, case)?;
+    Ok(changed)
 }
 
 /// Makes the changed job: `op` at `path`.

@@ -109,4 +109,7 @@ pub struct DeploymentGroup {
     pub healthy: u64,
     /// How many of those became unhealthy.
     pub unhealthy: u64,
+    /// How many of those are no longer waited for, because their node was out of contact when the deadline came.
+    #[serde(default)]
+    pub excused: u64,
 }

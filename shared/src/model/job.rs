@@ -191,10 +191,9 @@ impl Job {
         self.create_index.unwrap_or(0)
     }
 
-    /// Whether the job only launches others: by the clock or by dispatch.
+    /// Whether the job only launches others: by the clock, also where that is switched off, or by dispatch.
     pub fn is_template(&self) -> bool {
-        self.periodic.as_ref().is_some_and(Periodic::is_enabled)
-            || (self.parameterized_job.is_some() && !self.dispatched)
+        self.periodic.is_some() || (self.parameterized_job.is_some() && !self.dispatched)
     }
 
     /// The same job with everything that a registration does not ask for taken out: two jobs with equal

@@ -10,12 +10,14 @@ pub mod constraint;
 pub mod deployment;
 pub mod evaluation;
 pub mod group;
+pub mod history;
 pub mod job;
 pub mod network;
 pub mod node;
 pub mod placement;
 pub mod policy;
 pub mod restart;
+pub mod scheduling;
 pub mod service;
 pub mod task;
 
@@ -27,21 +29,23 @@ pub use constraint::{Affinity, Constraint, Spread, SpreadTarget};
 pub use deployment::{Deployment, DeploymentGroup, DeploymentStatus};
 pub use evaluation::{EvalStatus, Evaluation, PlanCounts, Trigger};
 pub use group::{EphemeralDisk, Scaling, TaskGroup, Volume};
+pub use history::{JobHistory, ScalingEvent, Submission};
 pub use job::{
     Job, JobType, JobUi, JobUiLink, Multiregion, MultiregionRegion, MultiregionStrategy, Parameterized,
     Periodic,
 };
 pub use network::{Cni, Dns, Network, Port};
 pub use node::{
-    DriverState, Drivers, Eligibility, Fingerprint, HostNetwork, HostVolume, Node, NodeEvent, NodeResources,
-    NodeStatus,
+    DeviceInstance, DrainStatus, DrainStrategy, DriverState, Drivers, Eligibility, Fingerprint, HostNetwork,
+    HostVolume, LastDrain, Node, NodeDevice, NodeEvent, NodeResources, NodeStatus,
 };
 pub use placement::{Component, NodeScore, PlacementReport, Scores, Tally};
 pub use policy::{
-    DelayFunction, Disconnect, DisconnectPolicy, Migrate, ReconcileStrategy, Reschedule, ReschedulePolicy,
-    Restart, RestartPolicy, Update, UpdatePolicy,
+    DelayFunction, Disconnect, DisconnectPolicy, HealthPolicy, Migrate, MigratePolicy, ReconcileStrategy,
+    Reschedule, ReschedulePolicy, Restart, RestartPolicy, Update, UpdatePolicy,
 };
 pub use restart::{RestartDecision, RestartWindow};
+pub use scheduling::{NodePool, PoolScheduling, Preemption, SchedulerAlgorithm, SchedulerConfiguration};
 pub use service::{Check, CheckRestart, Registration, Service};
 pub use task::{
     Action, Artifact, ChangeScript, DispatchPayload, Lifecycle, LifecycleHook, LogConfig, RequestedDevice,

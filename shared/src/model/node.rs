@@ -64,6 +64,55 @@ pub enum Eligibility {
     Ineligible,
 }
 
+/// How a node is emptied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainStrategy {
+    /// How long it may take, as it was asked for: negative is no time at all, zero is for ever.
+    pub deadline: Duration,
+    /// Whether allocations of system jobs stay.
+    pub ignore_system_jobs: bool,
+    /// When it began; asking again does not change that.
+    pub started_at: Timestamp,
+    /// When everything that is left is ended; zero is never.
+    pub force_deadline: Timestamp,
+}
+
+/// How a drain went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DrainStatus {
+    /// It goes on.
+    Draining,
+    /// The node is empty.
+    Complete,
+    /// An operator called it off.
+    Canceled,
+}
+
+impl DrainStatus {
+    /// The word people read.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Draining => "draining",
+            Self::Complete => "complete",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
+/// The record of a node's newest drain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastDrain {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// How it went.
+    pub status: DrainStatus,
+    /// What the operator noted; `message` is the reason.
+    pub meta: BTreeMap<String, String>,
+}
+
 /// What the agent found out about its box; sent whole with every registration, as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -88,10 +137,47 @@ pub struct Fingerprint {
     pub host_volumes: BTreeMap<String, HostVolume>,
     /// Its named networks, by name; `default` is the address other nodes reach it at.
     pub host_networks: BTreeMap<String, HostNetwork>,
+    /// Its devices that jobs may ask for.
+    pub devices: Vec<NodeDevice>,
     /// Version of the agent.
     pub version: String,
     /// How long the agent may be silent before it counts as gone: its MQTT keep-alive.
     pub keep_alive: Duration,
+}
+
+/// Devices of one kind that a node has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeDevice {
+    /// `gpu`, `usb`, `serial`, …
+    pub kind: String,
+    /// Who made them.
+    pub vendor: String,
+    /// The model.
+    pub name: String,
+    /// Each of them.
+    pub instances: Vec<DeviceInstance>,
+    /// What they have in common; quantities have units.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl NodeDevice {
+    /// `vendor/type/model`, as jobs and allocations name them.
+    pub fn id(&self) -> String {
+        format!("{}/{}/{}", self.vendor, self.kind, self.name)
+    }
+}
+
+/// One device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeviceInstance {
+    /// What it is told apart by.
+    pub id: String,
+    /// Whether it works.
+    pub healthy: bool,
+    /// Its node in `/dev`.
+    pub path: String,
 }
 
 /// The drivers of a node, by name. Shared: in a fleet they are the same on nearly every node.
@@ -177,6 +263,9 @@ pub struct NodeEvent {
     pub subsystem: String,
     /// What people read.
     pub message: String,
+    /// More of it, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
     /// Index of the change that recorded it.
     pub create_index: u64,
 }
@@ -196,6 +285,12 @@ pub struct Node {
     pub status_since: Timestamp,
     /// Whether it may receive allocations.
     pub eligibility: Eligibility,
+    /// How it is being emptied; `None` when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Box<DrainStrategy>>,
+    /// Its newest drain, the one that goes on included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_drain: Option<Box<LastDrain>>,
     /// When it was last heard.
     pub last_heard: Timestamp,
     /// The agent's session that the coordinator last accepted; older presence messages are stale.
@@ -225,7 +320,7 @@ impl Node {
 
     /// Whether new allocations may be placed on it.
     pub fn is_schedulable(&self) -> bool {
-        self.status == NodeStatus::Ready && self.eligibility == Eligibility::Eligible
+        self.status == NodeStatus::Ready && self.eligibility == Eligibility::Eligible && self.drain.is_none()
     }
 
     /// The address that other nodes reach it at; empty when it has none but loopback.

@@ -52,6 +52,17 @@ pub struct UpdatePolicy {
     pub auto_promote: bool,
 }
 
+impl UpdatePolicy {
+    /// When an allocation counts as healthy.
+    pub fn health(&self) -> HealthPolicy {
+        HealthPolicy {
+            check: self.health_check.clone(),
+            min_healthy_time: self.min_healthy_time,
+            healthy_deadline: self.healthy_deadline,
+        }
+    }
+}
+
 impl Update {
     /// The block with every default filled in.
     pub fn defaults() -> Self {
@@ -101,6 +112,26 @@ pub struct Migrate {
     pub healthy_deadline: Option<Duration>,
 }
 
+/// How allocations move off a draining node, in effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigratePolicy {
+    /// How many of a group may be missing at a time.
+    pub max_parallel: i64,
+    /// How the health of replacements is found out.
+    pub health: HealthPolicy,
+}
+
+/// When an allocation counts as healthy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthPolicy {
+    /// `checks`, `task_states` or `manual`.
+    pub check: String,
+    /// How long it must be well before it counts.
+    pub min_healthy_time: Duration,
+    /// How long it may take to become healthy.
+    pub healthy_deadline: Duration,
+}
+
 impl Migrate {
     /// The block with every default filled in.
     pub fn defaults() -> Self {
@@ -109,6 +140,22 @@ impl Migrate {
             health_check: Some("checks".into()),
             min_healthy_time: Some(Duration::from_secs(10)),
             healthy_deadline: Some(Duration::from_secs(300)),
+        }
+    }
+
+    /// The policy in effect.
+    pub fn policy(&self) -> MigratePolicy {
+        MigratePolicy {
+            max_parallel: self.max_parallel.unwrap_or(1),
+            health: HealthPolicy {
+                check: self
+                    .health_check
+                    .clone()
+                    .filter(|it| !it.is_empty())
+                    .unwrap_or_else(|| "checks".into()),
+                min_healthy_time: self.min_healthy_time.unwrap_or(Duration::from_secs(10)),
+                healthy_deadline: self.healthy_deadline.unwrap_or(Duration::from_secs(300)),
+            },
         }
     }
 }

@@ -10,7 +10,7 @@ pub mod v1;
 
 pub use v1::{
     AllocReport, Assigned, Assignments, Catalog, CatalogService, FromAgent, Held, Interest, JobSpec, Port,
-    Presence, Register, Report, ServiceInstance, TaskReport, ToAgent,
+    Presence, Register, Report, ServiceInstance, TaskReport, ToAgent, WatchHealth,
 };
 
 use serde::Serialize;

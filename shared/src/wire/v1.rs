@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AllocId, NodeId};
-use crate::model::{ClientStatus, TaskRunState};
+use crate::model::{AssignedDevice, ClientStatus, TaskRunState};
 use crate::time::{Duration, Timestamp};
 
 /// What the coordinator tells a node.
@@ -66,16 +66,30 @@ pub struct Assigned {
     pub no_shutdown_delay: bool,
     /// Whether the coordinator holds it for unknown: the agent then records that it has reconnected.
     pub unknown: bool,
-    /// Whether a deployment or migration waits for its health.
-    pub watch_health: bool,
+    /// Who waits for its health.
+    pub watch_health: WatchHealth,
     /// Whether it is an unpromoted canary.
     pub canary: bool,
     /// The allocation it replaces.
     pub previous: Option<AllocId>,
     /// Ports that were assigned to it.
     pub ports: Vec<Port>,
+    /// Devices that were assigned to it, by task.
+    pub devices: Vec<AssignedDevice>,
     /// Index of the coordinator's last change; an older one is stale.
     pub alloc_modify_index: u64,
+}
+
+/// Who waits for the health of an allocation, and so which block of its group says what healthy is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WatchHealth {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// A deployment: `update`.
+    Deployment,
+    /// Whoever moves allocations of its group, now or later: `migrate`.
+    Migration,
 }
 
 /// A port that was assigned to an allocation.

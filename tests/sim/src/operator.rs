@@ -209,5 +209,6 @@ fn register(number: usize, size: u64) -> Command {
         check_index: None,
         preserve_counts: false,
         eval_priority: None,
+        submission: None,
     }
 }

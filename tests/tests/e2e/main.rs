@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, reason = "everything here is a test")]
 
 mod bad_input;
+mod blue_green_and_canary;
 mod edge_services;
 mod external_broker;
+mod job_lifecycle;
 mod offline;
 mod reconnect;

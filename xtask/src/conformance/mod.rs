@@ -7,8 +7,10 @@
 mod differences;
 mod jobspecs;
 mod language;
+mod refusals;
 mod template;
 mod tree;
+mod update_kind;
 mod vectors;
 
 use std::collections::BTreeMap;
@@ -56,6 +58,7 @@ type Check = fn(file: &VectorFile) -> Option<Vec<(String, Verdict)>>;
 const CHECKS: &[Check] = &[
     of_the_coordinator,
     of_the_diff,
+    |file| update_kind::check(&file.name, &file.content),
     |file| language::check(&file.name, &file.content),
     |file| template::check(&file.name, &file.content),
 ];
@@ -80,7 +83,10 @@ fn of_the_coordinator(file: &VectorFile) -> Option<Vec<(String, Verdict)>> {
 
 fn of_the_diff(file: &VectorFile) -> Option<Vec<(String, Verdict)>> {
     let verdict = |result: Result<(), String>| result.map_or_else(Verdict::Failed, |()| Verdict::Passed);
-    let results = || holdfast_diff::conformance::conformance(&file.text).into_iter();
+    let results = || {
+        let diffs = holdfast_diff::conformance::conformance(&file.text);
+        diffs.into_iter().chain(refusals::check(&file.content))
+    };
     (file.name == "plan_diff").then(|| results().map(|(id, result)| (id, verdict(result))).collect())
 }
 
@@ -274,6 +280,20 @@ mod tests {
         let beside = crate::repository::root().join("../shared");
         let shared = std::env::var_os("HOLDFAST_SHARED").map_or(beside, PathBuf::from);
         Some(shared.join(name)).filter(|dir| dir.is_dir())
+    }
+
+    #[test]
+    fn the_vectors_of_the_repository_pass() {
+        let options = Options {
+            vectors: Some(crate::repository::root().join("tests/vectors")),
+            jobspecs: None,
+            verbose: true,
+        };
+        assert_eq!(
+            run(&options).unwrap(),
+            ExitCode::SUCCESS,
+            "the output says what failed"
+        );
     }
 
     #[test]

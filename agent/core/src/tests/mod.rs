@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use holdfast_shared::id::AllocId;
 use holdfast_shared::model::{ClientStatus, Job};
 use holdfast_shared::time::{Duration, Timestamp};
-use holdfast_shared::wire::{Assigned, Assignments, FromAgent, JobSpec, ToAgent};
+use holdfast_shared::wire::{Assigned, Assignments, FromAgent, JobSpec, ToAgent, WatchHealth};
 use serde_json::{Value, json};
 
 use crate::{Agent, Effect, Exit, Input, Link, LocalState, Now, Rendered, TaskInput, TaskRef};
@@ -220,10 +220,11 @@ pub(crate) fn assigned(run: bool, alloc_modify_index: u64) -> Assigned {
         run,
         no_shutdown_delay: false,
         unknown: false,
-        watch_health: true,
+        watch_health: WatchHealth::Deployment,
         canary: false,
         previous: None,
         ports: Vec::new(),
+        devices: Vec::new(),
         alloc_modify_index,
     }
 }

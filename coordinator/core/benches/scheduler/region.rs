@@ -141,6 +141,7 @@ impl Shape {
                     check_index: None,
                     preserve_counts: false,
                     eval_priority: None,
+                    submission: None,
                 },
             ),
         );

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use holdfast_shared::id::DeploymentId;
-use holdfast_shared::model::{Deployment, Trigger};
+use holdfast_shared::id::{AllocId, DeploymentId};
+use holdfast_shared::model::{Deployment, DeploymentStatus, Trigger};
 
 use crate::deployment;
 use crate::effect::{Refusal, Response};
@@ -21,9 +21,10 @@ pub(super) fn act(
     if !deployment.status.is_active() {
         return Err(Refusal::Invalid(format!(
             "can't {} terminal deployment",
-            verb(action)
+            words(action)
         )));
     }
+    let mut reverted_version = None;
     match action {
         DeploymentAction::Promote { groups } => {
             let groups = promotable(ledger, &deployment, groups.as_deref())?;
@@ -31,7 +32,20 @@ pub(super) fn act(
         }
         DeploymentAction::Pause => deployment::pause(ledger, id, true),
         DeploymentAction::Resume => deployment::pause(ledger, id, false),
-        DeploymentAction::Fail => deployment::give_up(ledger, id),
+        DeploymentAction::Fail => reverted_version = deployment::give_up(ledger, &deployment),
+        DeploymentAction::SetHealth { healthy, unhealthy } => {
+            are_members(ledger, &deployment, healthy.iter().chain(unhealthy))?;
+            reverted_version = deployment::set_health(ledger, &deployment, healthy, unhealthy);
+        }
+        DeploymentAction::Unblock if deployment.status == DeploymentStatus::Blocked => {
+            deployment::succeed(ledger, id);
+        }
+        DeploymentAction::Unblock => {
+            let status = deployment.status.as_str();
+            return Err(Refusal::Invalid(format!(
+                "can't unblock a deployment that is {status}: only one that waits for other regions is blocked"
+            )));
+        }
     }
     let mut eval = ledger.new_eval(&deployment.job, Trigger::DeploymentWatcher);
     eval.deployment = Some(id);
@@ -40,18 +54,41 @@ pub(super) fn act(
         eval_create_index: ledger.index(),
         job_modify_index: deployment.job_spec_modify_index,
         index: ledger.index(),
+        reverted_version,
+        ..Response::default()
     };
     ledger.put_eval(eval);
     Ok(response)
 }
 
-fn verb(action: &DeploymentAction) -> &'static str {
+/// What it does, as refusals say it.
+fn words(action: &DeploymentAction) -> &'static str {
     match action {
         DeploymentAction::Promote { .. } => "promote",
         DeploymentAction::Pause => "pause",
         DeploymentAction::Resume => "resume",
         DeploymentAction::Fail => "fail",
+        DeploymentAction::SetHealth { .. } => "set health of allocations for a",
+        DeploymentAction::Unblock => "unblock",
     }
+}
+
+/// Whether all of these allocations belong to the deployment.
+fn are_members<'a>(
+    ledger: &Ledger,
+    deployment: &Deployment,
+    ids: impl Iterator<Item = &'a AllocId>,
+) -> Result<(), Refusal> {
+    for id in ids {
+        let Some(alloc) = ledger.state.allocs.get(id) else {
+            return Err(Refusal::NotFound(format!("alloc {id}")));
+        };
+        if alloc.deployment != Some(deployment.id) {
+            let text = format!("alloc {id} is not part of deployment {}", deployment.id);
+            return Err(Refusal::Invalid(text));
+        }
+    }
+    Ok(())
 }
 
 /// The groups to promote, each with enough healthy canaries.

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use holdfast_shared::id::{EvalId, JobKey};
-use holdfast_shared::model::{EvalStatus, Job, Trigger};
+use holdfast_shared::model::{EvalStatus, Job, Submission, Trigger};
 
 use crate::broker::Broker;
 use crate::effect::{Refusal, Response};
+use crate::history;
 use crate::ledger::Ledger;
-use crate::state::Delta;
+use crate::multiregion;
 
 /// How a job is to be registered.
+#[derive(Default)]
 pub(super) struct Wish {
     /// The spec index that the job must have now; 0 is "must not exist".
     pub(super) check_index: Option<u64>,
@@ -19,6 +21,8 @@ pub(super) struct Wish {
     pub(super) preserve_counts: bool,
     /// Priority of the evaluation, instead of the job's.
     pub(super) eval_priority: Option<i64>,
+    /// What the job was made from.
+    pub(super) submission: Option<Box<Submission>>,
 }
 
 /// How a job is to be stopped.
@@ -30,40 +34,41 @@ pub(super) struct Stop {
     pub(super) no_shutdown_delay: bool,
 }
 
-/// Registers a job, or a new version of it, and asks for an evaluation either way.
-pub(super) fn register(ledger: &mut Ledger, mut job: Job, wish: &Wish) -> Result<Response, Refusal> {
+/// Registers a job, or a new version of it, and asks for an evaluation of it unless it only launches others.
+pub(super) fn register(ledger: &mut Ledger, mut job: Job, wish: Wish) -> Result<Response, Refusal> {
     if job.id().is_empty() {
         return Err(Refusal::Invalid("the job has no ID".into()));
     }
-    refuse_what_nobody_launches(&job)?;
+    multiregion::localize(&mut job, &ledger.options.region);
     let key = job.key();
     let current = ledger.state.jobs.get(&key).cloned();
     check(current.as_deref(), wish.check_index)?;
-    if let Some(current) = &current {
-        keep_kind(current, &job)?;
-        if wish.preserve_counts && !current.is_stopped() {
-            preserve_counts(&mut job, current);
-        }
+    keep_kind(current.as_deref(), &job)?;
+    // Who launched a job is not for its author to say.
+    job.parent_id = current
+        .as_ref()
+        .map_or_else(Default::default, |it| it.parent_id.clone());
+    if let Some(current) = current
+        .as_deref()
+        .filter(|it| wish.preserve_counts && !it.is_stopped())
+    {
+        preserve_counts(&mut job, current);
     }
     job.submit_time = Some(ledger.now.0);
+    let is_template = job.is_template();
     let changed = current
         .as_ref()
         .is_none_or(|current| current.specification() != job.specification());
     if changed {
         register_version(ledger, job);
+        history::remember(ledger, &key, wish.submission);
     }
-    let job = ledger
-        .state
-        .jobs
-        .get(&key)
-        .cloned()
-        .expect("the job was registered above or before");
+    let job_modify_index = ledger.state.jobs.get(&key).and_then(|job| job.job_modify_index);
     let mut response = Response {
-        job_modify_index: job.job_modify_index.unwrap_or(0),
-        index: ledger.index(),
+        job_modify_index: job_modify_index.unwrap_or(0),
         ..Response::default()
     };
-    if !job.is_template() {
+    if !is_template {
         let mut eval = ledger.new_eval(&key, Trigger::JobRegister);
         eval.priority = wish.eval_priority.unwrap_or(eval.priority);
         response.eval = Some(eval.id);
@@ -72,19 +77,6 @@ pub(super) fn register(ledger: &mut Ledger, mut job: Job, wish: &Wish) -> Result
     }
     response.index = ledger.index();
     Ok(response)
-}
-
-/// A job that only launches others would be accepted and never run: better to say so.
-fn refuse_what_nobody_launches(job: &Job) -> Result<(), Refusal> {
-    let (kind, block) = match (&job.periodic, &job.parameterized_job) {
-        (Some(periodic), _) if periodic.is_enabled() => ("periodic: launching by the clock", "periodic"),
-        (_, Some(_)) if !job.dispatched => ("parameterized: dispatching", "parameterized"),
-        _ => return Ok(()),
-    };
-    let id = job.id();
-    let text =
-        format!("job \"{id}\" is {kind} is not available yet; register it without its `{block}` block");
-    Err(Refusal::Invalid(text))
 }
 
 /// Makes `job` the newest version: with the next number, and the oldest kept version forgotten.
@@ -129,12 +121,14 @@ fn trim_versions(ledger: &mut Ledger, key: &JobKey) {
     for version in untagged {
         if surplus > 0 && Some(version) != newest_stable && !in_use.contains(&version) {
             surplus -= 1;
-            ledger.record(Delta::RemoveJobVersion(key.clone(), version));
+            history::forget_version(&ledger.state, key, version)
+                .into_iter()
+                .for_each(|delta| ledger.record(delta));
         }
     }
 }
 
-fn check(current: Option<&Job>, check_index: Option<u64>) -> Result<(), Refusal> {
+pub(super) fn check(current: Option<&Job>, check_index: Option<u64>) -> Result<(), Refusal> {
     let Some(wanted) = check_index else { return Ok(()) };
     let index = current.map(|job| job.job_modify_index.unwrap_or(0));
     let refusal = match (wanted, index) {
@@ -150,24 +144,34 @@ fn check(current: Option<&Job>, check_index: Option<u64>) -> Result<(), Refusal>
 }
 
 /// What a job is can not change from version to version.
-fn keep_kind(current: &Job, job: &Job) -> Result<(), Refusal> {
+pub(crate) fn keep_kind(current: Option<&Job>, job: &Job) -> Result<(), Refusal> {
+    let invalid = |text: &str| Err(Refusal::Invalid(text.to_owned()));
+    let Some(current) = current else {
+        return match job.dispatched {
+            true => invalid("job can't be submitted with 'Dispatched' set"),
+            false => Ok(()),
+        };
+    };
     if current.job_type() != job.job_type() {
         let (from, to) = (current.job_type().as_str(), job.job_type().as_str());
-        return Err(Refusal::Invalid(format!(
-            "cannot update job from type {from:?} to {to:?}"
-        )));
+        return invalid(&format!("cannot update job from type {from:?} to {to:?}"));
     }
-    if current.periodic.is_some() != job.periodic.is_some() {
-        return Err(Refusal::Invalid(
-            "cannot update between a periodic and a non-periodic job".into(),
-        ));
+    if current.dispatched != job.dispatched {
+        return invalid("field 'Dispatched' is read-only");
     }
-    if current.parameterized_job.is_some() != job.parameterized_job.is_some() {
-        return Err(Refusal::Invalid(
-            "cannot update between a parameterized and a non-parameterized job".into(),
-        ));
+    match (current.periodic.is_some(), job.periodic.is_some()) {
+        (true, false) => return invalid("cannot update periodic job to being non-periodic"),
+        (false, true) => return invalid("cannot update non-periodic job to being periodic"),
+        _ => {}
     }
-    Ok(())
+    match (
+        current.parameterized_job.is_some(),
+        job.parameterized_job.is_some(),
+    ) {
+        (true, false) => invalid("cannot update parameterized job to being non-parameterized"),
+        (false, true) => invalid("cannot update non-parameterized job to being parameterized"),
+        _ => Ok(()),
+    }
 }
 
 fn preserve_counts(job: &mut Job, current: &Job) {
@@ -178,7 +182,7 @@ fn preserve_counts(job: &mut Job, current: &Job) {
     }
 }
 
-/// Stops a job, or forgets it altogether; either way an evaluation stops its allocations.
+/// Stops a job, or forgets it altogether; an evaluation stops its allocations. The jobs that were launched from it go on.
 pub(super) fn deregister(
     ledger: &mut Ledger,
     broker: &Broker,
@@ -196,15 +200,8 @@ pub(super) fn deregister(
         skip_shutdown_delay(ledger, key);
     }
     if stop.purge {
-        let versions: Vec<u64> = ledger
-            .state
-            .versions_of_job(key)
-            .map(|job| job.version())
-            .collect();
-        ledger.record(Delta::RemoveJob(key.clone()));
-        for version in versions {
-            ledger.record(Delta::RemoveJobVersion(key.clone(), version));
-        }
+        let deltas = history::forget_job(&ledger.state, key);
+        deltas.into_iter().for_each(|delta| ledger.record(delta));
     } else if !current.is_stopped() {
         let mut job = (*current).clone();
         job.stop = Some(true);
@@ -212,14 +209,18 @@ pub(super) fn deregister(
         job.stable = Some(false);
         register_version(ledger, job);
     }
-    eval.job_modify_index = ledger.index();
-    let response = Response {
-        eval: Some(eval.id),
-        eval_create_index: ledger.index(),
+    let mut response = Response {
         job_modify_index: ledger.index(),
         index: ledger.index(),
+        ..Response::default()
     };
-    ledger.put_eval(eval);
+    // What only launches others has nothing to stop itself.
+    if !current.is_template() {
+        eval.job_modify_index = ledger.index();
+        response.eval = Some(eval.id);
+        response.eval_create_index = ledger.index();
+        ledger.put_eval(eval);
+    }
     Ok(response)
 }
 
@@ -286,5 +287,6 @@ pub(super) fn evaluate(
         eval_create_index: ledger.index(),
         job_modify_index: job.job_modify_index.unwrap_or(0),
         index: ledger.index(),
+        ..Response::default()
     })
 }

@@ -169,11 +169,7 @@ pub(super) fn node_status(text: &str) -> Option<NodeStatus> {
 pub(super) fn node_view(text: &str) -> Option<NodeView> {
     let status = node_status(text)?;
     let confirmed = status != NodeStatus::Initializing;
-    Some(NodeView {
-        status,
-        confirmed,
-        draining: text == "draining",
-    })
+    Some(NodeView { status, confirmed })
 }
 
 fn task_states(value: &Value) -> BTreeMap<String, TaskState> {

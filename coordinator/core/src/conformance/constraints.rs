@@ -39,6 +39,29 @@ fn texts(value: &Value) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// A node of which nothing is known but what its agent found out.
+pub(super) fn node(fingerprint: Fingerprint) -> Node {
+    Node {
+        id: NodeId(1),
+        fingerprint,
+        status: NodeStatus::Ready,
+        status_description: String::new(),
+        status_since: Timestamp::ZERO,
+        eligibility: Eligibility::Eligible,
+        drain: None,
+        last_drain: None,
+        last_heard: Timestamp::ZERO,
+        session: 0,
+        generation: 0,
+        sent_generation: 0,
+        events: Vec::new(),
+        create_index: 0,
+        modify_index: 0,
+        missed_heartbeat_index: 0,
+        alloc_update_index: 0,
+    }
+}
+
 fn resolve(input: &Value, expect: &Value) -> Result<(), String> {
     let text = |key: &str| input["node"][key].as_str().unwrap_or_default().to_owned();
     let fingerprint = Fingerprint {
@@ -50,23 +73,7 @@ fn resolve(input: &Value, expect: &Value) -> Result<(), String> {
         meta: texts(&input["node"]["meta"]),
         ..Fingerprint::default()
     };
-    let node = Node {
-        id: NodeId(1),
-        fingerprint,
-        status: NodeStatus::Ready,
-        status_description: String::new(),
-        status_since: Timestamp::ZERO,
-        eligibility: Eligibility::Eligible,
-        last_heard: Timestamp::ZERO,
-        session: 0,
-        generation: 0,
-        sent_generation: 0,
-        events: Vec::new(),
-        create_index: 0,
-        modify_index: 0,
-        missed_heartbeat_index: 0,
-        alloc_update_index: 0,
-    };
+    let node = node(fingerprint);
     let value = Target::new(input["target"].as_str().unwrap_or_default()).on(&node);
     // Ids in the vectors are names.
     let value = value.map(|value| {

@@ -6,12 +6,19 @@
 mod build;
 mod check;
 mod constraints;
+mod deployment;
+mod drain;
 mod reconnect;
+mod region;
 mod reschedule;
 mod scoring;
 mod timeline;
 
+use holdfast_shared::model::{Fingerprint, Job};
 use serde_json::Value;
+
+use crate::evaluate::change_on;
+use crate::reconciler::Change;
 
 /// What became of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +46,8 @@ pub struct CaseResult {
 /// Runs one kind of case: its input and what is expected. `None` when it is not covered.
 type Handler = fn(kind: &str, input: &Value, expect: &Value) -> Option<Result<(), String>>;
 
-/// Runs every case of the file called `file_stem` (`reconnect`, `reschedule`, `constraints`, `scoring`); `None` when the
+/// Runs every case of the file called `file_stem` (`reconnect`, `reschedule`, `constraints`, `scoring`, `drain`,
+/// `deployment`); `None` when the
 /// file is about something else or is no JSON.
 pub fn run(file_stem: &str, json: &str) -> Option<Vec<CaseResult>> {
     let handler: Handler = match file_stem {
@@ -47,11 +55,20 @@ pub fn run(file_stem: &str, json: &str) -> Option<Vec<CaseResult>> {
         "reschedule" => reschedule::run,
         "constraints" => constraints::run,
         "scoring" => scoring::run,
+        "drain" => drain::run,
+        "deployment" => deployment::run,
         _ => return None,
     };
     let file: Value = serde_json::from_str(json).ok()?;
     let cases = file["cases"].as_array()?;
     Some(cases.iter().map(|case| run_case(handler, case)).collect())
+}
+
+/// What a change of the job means for an allocation of `group` that runs on a node of which this is known; `None` when the
+/// group is gone. Without a node, its node is gone.
+pub fn change(old: &Job, new: &Job, group: &str, node: Option<&Fingerprint>) -> Option<Change> {
+    let node = node.map(|it| constraints::node(it.clone()));
+    Some(change_on(old, new, new.group(group)?, node.as_ref()))
 }
 
 fn run_case(handler: Handler, case: &Value) -> CaseResult {
@@ -140,6 +157,25 @@ mod tests {
             failures(
                 "constraints",
                 include_str!("../../../../tests/vectors/constraints.json")
+            ),
+            ""
+        );
+    }
+
+    #[test]
+    fn nodes_drain_as_recorded() {
+        assert_eq!(
+            failures("drain", include_str!("../../../../tests/vectors/drain.json")),
+            ""
+        );
+    }
+
+    #[test]
+    fn deployments_go_as_recorded() {
+        assert_eq!(
+            failures(
+                "deployment",
+                include_str!("../../../../tests/vectors/deployment.json")
             ),
             ""
         );

@@ -84,7 +84,7 @@ impl<'a> GroupTurn<'a> {
         let promoted = self.rollout.group.is_some_and(|group| group.promoted);
         let live: Vec<&Holding<'_>> = holdings
             .iter()
-            .filter(|it| it.canary && (!it.known.is_empty() || it.renew.is_some()))
+            .filter(|it| it.canary && (!it.known.is_empty() || it.migrate.is_some() || it.renew.is_some()))
             .collect();
         let missing = wanted.saturating_sub(live.len());
         if destructive.is_empty() || promoted || missing == 0 {
@@ -226,8 +226,10 @@ impl<'a> GroupTurn<'a> {
     /// Moves what has to leave its node.
     pub(super) fn migrate(&mut self, holdings: &[Holding<'a>]) {
         for alloc in holdings.iter().filter_map(|it| it.migrate) {
-            let place = self.wanted(alloc.name.clone(), Some(alloc), PlaceKind::Migrate);
-            self.out.places.push(place);
+            if !alloc.transition.migrate_without_placement {
+                let place = self.wanted(alloc.name.clone(), Some(alloc), PlaceKind::Migrate);
+                self.out.places.push(place);
+            }
             self.out.stops.push(Stop {
                 alloc: alloc.id,
                 client: None,
@@ -271,7 +273,8 @@ impl<'a> GroupTurn<'a> {
         self.outcome.finished = match self.rollout.group {
             None => true,
             Some(group) => {
-                let enough = group.healthy >= group.desired_total.max(group.desired_canaries);
+                let settled = group.healthy + group.excused;
+                let enough = settled >= group.desired_total.max(group.desired_canaries);
                 let promoted = group.desired_canaries == 0 || group.promoted;
                 let pending = self.out.later.iter().any(|later| {
                     self.allocs

@@ -26,6 +26,7 @@ use holdfast_shared::model::{
 };
 use holdfast_shared::time::{Duration, Timestamp};
 
+use crate::deployment::text;
 use rollout::Rollout;
 
 /// Why allocations are stopped, verbatim as people know them.
@@ -53,8 +54,6 @@ pub struct NodeView {
     pub status: NodeStatus,
     /// Whether its agent has reported since it came back, or the wait for that is over.
     pub confirmed: bool,
-    /// Whether it is being emptied.
-    pub draining: bool,
 }
 
 /// What a change of the job means for an allocation.
@@ -202,7 +201,11 @@ pub fn reconcile(input: &ReconcileInput<'_>) -> (Changes, Report) {
         let wanted = job.and_then(|job| job.group(name).map(|group| (job, group)));
         match wanted {
             Some((job, group)) if job.job_type().is_system() => {
-                system::reconcile(input, (job, group), &allocs, (&mut changes, counts));
+                let rollout = Rollout::new(job, group, &allocs, current);
+                let parts = (&mut changes, counts);
+                let outcome = system::reconcile(input, (job, group), &allocs, &rollout, parts);
+                created.extend(outcome.deploys.map(|it| (name.to_owned(), it)));
+                finished &= outcome.finished;
             }
             Some((job, group)) if group.count() > 0 => {
                 let rollout = Rollout::new(job, group, &allocs, current);
@@ -235,11 +238,11 @@ fn deployment_of<'a>(
     let deployment = input.deployment?;
     let active = deployment.status.is_active();
     let Some(job) = job else {
-        changes.cancel = active.then_some((deployment.id, "Cancelled because job is stopped"));
+        changes.cancel = active.then_some((deployment.id, text::STOPPED));
         return None;
     };
     if (deployment.job_version, deployment.job_create_index) != (job.version(), job.create_index()) {
-        changes.cancel = active.then_some((deployment.id, "Cancelled due to newer version of job"));
+        changes.cancel = active.then_some((deployment.id, text::NEWER));
         return None;
     }
     Some(deployment).filter(|it| {

@@ -3,24 +3,38 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_shared::id::NodeId;
-use holdfast_shared::model::{Allocation, ClientStatus, Job, PlanCounts, TaskGroup};
+use holdfast_shared::id::{AllocId, NodeId};
+use holdfast_shared::model::{Allocation, ClientStatus, DeploymentGroup, Job, PlanCounts, TaskGroup};
+use holdfast_shared::time::Duration;
 
 use super::classify::{Bucket, classify};
+use super::group::Outcome;
 use super::names::Names;
-use super::{Change, Changes, Place, PlaceKind, ReconcileInput, Stop, reason};
+use super::reschedule;
+use super::rollout::Rollout;
+use super::{Change, Changes, Later, Place, PlaceKind, ReconcileInput, Stop, reason};
+
+/// After how long a failed allocation is placed anew. The original waits for whatever evaluation comes next, and places it
+/// at once then; on a box that nobody looks after that is never, or in a circle.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// Reconciles one group of a job that runs everywhere.
 pub(super) fn reconcile(
     input: &ReconcileInput<'_>,
     (job, group): (&Job, &TaskGroup),
     allocs: &[&Allocation],
+    rollout: &Rollout<'_>,
     (changes, counts): (&mut Changes, &mut PlanCounts),
-) {
-    let turn = SystemTurn { input, job, group };
+) -> Outcome {
+    let mut turn = SystemTurn {
+        input,
+        job,
+        group,
+        update_budget: rollout.limit(allocs, 0, allocs.len()),
+        outdated: 0,
+    };
     let nothing = BTreeSet::new();
     let eligible = input.everywhere.get(group.name()).unwrap_or(&nothing);
-    let mut update_budget = turn.update_limit(allocs);
     // Gone through once: a search for each node would cost the square of the fleet.
     let mut by_node: BTreeMap<NodeId, Vec<&Allocation>> =
         eligible.iter().map(|node| (*node, Vec::new())).collect();
@@ -30,12 +44,7 @@ pub(super) fn reconcile(
     for (node, here) in by_node {
         let mut kept: Vec<usize> = Vec::new();
         for alloc in here {
-            if turn.keeps(
-                alloc,
-                eligible.contains(&node),
-                &mut update_budget,
-                (&mut *changes, &mut *counts),
-            ) {
+            if turn.keeps(alloc, eligible.contains(&node), (&mut *changes, &mut *counts)) {
                 kept.extend(alloc.index());
             }
         }
@@ -51,21 +60,31 @@ pub(super) fn reconcile(
             counts.place += 1;
         }
     }
+    let away: BTreeSet<AllocId> = changes.unknown.iter().copied().collect();
+    let in_contact: Vec<&Allocation> = allocs
+        .iter()
+        .copied()
+        .filter(|it| it.client != ClientStatus::Unknown && !away.contains(&it.id))
+        .collect();
+    turn.outcome(&in_contact, rollout, counts)
 }
 
 struct SystemTurn<'a> {
     input: &'a ReconcileInput<'a>,
     job: &'a Job,
     group: &'a TaskGroup,
+    /// How many may still be replaced by the new version.
+    update_budget: usize,
+    /// How many have to be, now or later.
+    outdated: u64,
 }
 
 impl SystemTurn<'_> {
     /// Decides about one allocation; answers whether it holds its place on the node.
     fn keeps(
-        &self,
+        &mut self,
         alloc: &Allocation,
         eligible: bool,
-        update_budget: &mut usize,
         (changes, counts): (&mut Changes, &mut PlanCounts),
     ) -> bool {
         let policy = self.group.disconnect_policy();
@@ -102,10 +121,18 @@ impl SystemTurn<'_> {
             Bucket::Untainted if alloc.client.is_terminal() => {
                 // Once is enough for a sysbatch job, and a system job's failed allocation is placed anew.
                 let once = self.job.job_type().is_batch();
-                if alloc.client == ClientStatus::Failed && !once {
+                if alloc.client != ClientStatus::Failed || once {
+                    return once && current;
+                }
+                let (at, eval) = (reschedule::failed_at(alloc) + RETRY, alloc.followup_eval);
+                if !current || at <= self.input.now || eval == Some(self.input.eval) {
                     return stop(None, reason::RESCHEDULED);
                 }
-                once && current
+                if !eval.is_some_and(self.input.is_pending) {
+                    changes.later.push(Later { alloc: alloc.id, at });
+                    counts.reschedule_later += 1;
+                }
+                true
             }
             Bucket::Reconnecting | Bucket::Untainted if current => {
                 counts.ignore += 1;
@@ -119,30 +146,47 @@ impl SystemTurn<'_> {
                 }
                 Change::Ignore => true,
                 Change::Destructive if !eligible => stop(None, reason::NOT_NEEDED),
-                Change::Destructive if *update_budget > 0 => {
-                    *update_budget -= 1;
+                Change::Destructive if self.update_budget > 0 => {
+                    self.update_budget -= 1;
+                    self.outdated += 1;
                     let place = self.place(alloc.name.clone(), Some(alloc), alloc.node, PlaceKind::Update);
                     changes.destructive.push(place);
                     counts.destructive += 1;
                     true
                 }
-                Change::Destructive => true,
+                Change::Destructive => {
+                    self.outdated += 1;
+                    counts.ignore += 1;
+                    true
+                }
             },
         }
     }
 
-    /// How many may be replaced now: those that were replaced before have to run first.
-    fn update_limit(&self, allocs: &[&Allocation]) -> usize {
-        let Some(policy) = self.group.update_policy(self.job.job_type()) else {
-            return allocs.len();
-        };
-        let starting = allocs.iter().filter(|alloc| {
-            let current = alloc.job_version == self.job.version();
-            current && alloc.client == ClientStatus::Pending && !alloc.is_server_terminal()
-        });
-        usize::try_from(policy.max_parallel)
-            .unwrap_or(1)
-            .saturating_sub(starting.count())
+    /// Whether a deployment is to be created, or has reached its goal: every allocation of it that is in contact is healthy.
+    /// A node that nobody can reach holds nothing up.
+    fn outcome(&self, in_contact: &[&Allocation], rollout: &Rollout<'_>, counts: &PlanCounts) -> Outcome {
+        let desired = counts.place + counts.in_place + self.outdated;
+        let id = rollout.deployment.map(|it| it.id);
+        let part: Vec<&&Allocation> = in_contact
+            .iter()
+            .filter(|it| it.deployment == id && id.is_some() && !it.is_terminal())
+            .collect();
+        let all_healthy = part
+            .iter()
+            .all(|it| it.health.is_some_and(|health| health.healthy));
+        let policy = rollout.policy.as_ref().filter(|_| rollout.deployment.is_none());
+        let changes = self.outdated + counts.in_place > 0;
+        let deploys = policy.filter(|_| desired > 0 && (!rollout.version_ran || changes));
+        Outcome {
+            deploys: deploys.map(|policy| DeploymentGroup {
+                auto_revert: policy.auto_revert,
+                progress_deadline: policy.progress_deadline,
+                desired_total: desired,
+                ..DeploymentGroup::default()
+            }),
+            finished: rollout.group.is_none() || (desired == 0 && !part.is_empty() && all_healthy),
+        }
     }
 
     fn place(&self, name: String, replaces: Option<&Allocation>, node: NodeId, kind: PlaceKind) -> Place {

@@ -118,6 +118,10 @@ fn key(print: &Fingerprint) -> u128 {
         for name in print.host_networks.keys() {
             name.hash(&mut hasher);
         }
+        for device in &print.devices {
+            let healthy = device.instances.iter().filter(|it| it.healthy).count();
+            (device.id(), &device.attributes, healthy).hash(&mut hasher);
+        }
         hasher.finish()
     };
     u128::from(half(1)) << 64 | u128::from(half(2))

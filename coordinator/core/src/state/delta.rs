@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
-use holdfast_shared::model::{Allocation, Deployment, Evaluation, Job, Node, Registration};
+use holdfast_shared::model::{
+    Allocation, Deployment, Evaluation, Job, JobHistory, Node, NodePool, Registration,
+    SchedulerConfiguration, Submission,
+};
 use serde::{Deserialize, Serialize};
 
 /// One change. Applying it twice changes nothing more; applying the deltas of a store in any order of keys gives the
@@ -49,6 +52,22 @@ pub enum Delta {
     Service(Arc<Registration>),
     /// A service is no longer offered.
     RemoveService(String),
+    /// What a kept version of a job was made from.
+    Submission(Arc<Submission>),
+    /// What a version was made from is forgotten.
+    RemoveSubmission(JobKey, u64),
+    /// What is remembered of a job whatever its version.
+    JobHistory(Arc<JobHistory>),
+    /// A job's history is forgotten.
+    RemoveJobHistory(JobKey),
+    /// The region's scheduler settings.
+    SchedulerConfiguration(Arc<SchedulerConfiguration>),
+    /// A node pool.
+    NodePool(Arc<NodePool>),
+    /// A node pool is forgotten.
+    RemoveNodePool(String),
+    /// A node was forgotten, after it was sent assignments up to this generation: should it come back, it goes on there.
+    ForgottenNode(NodeId, u64),
 }
 
 /// The tables of coordinator state.
@@ -72,11 +91,21 @@ pub enum Table {
     Deployments,
     /// The service catalog.
     Services,
+    /// What kept versions of jobs were made from.
+    Submissions,
+    /// What is remembered of jobs whatever their version.
+    JobHistories,
+    /// The region's scheduler settings.
+    SchedulerConfiguration,
+    /// Node pools.
+    NodePools,
+    /// The last generations of nodes that were forgotten.
+    ForgottenNodes,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::Meta,
         Self::Jobs,
         Self::JobVersions,
@@ -86,6 +115,11 @@ impl Table {
         Self::Evaluations,
         Self::Deployments,
         Self::Services,
+        Self::Submissions,
+        Self::JobHistories,
+        Self::SchedulerConfiguration,
+        Self::NodePools,
+        Self::ForgottenNodes,
     ];
 
     /// Its name in stores and logs.
@@ -100,6 +134,11 @@ impl Table {
             Self::Evaluations => "evaluations",
             Self::Deployments => "deployments",
             Self::Services => "services",
+            Self::Submissions => "submissions",
+            Self::JobHistories => "job_histories",
+            Self::SchedulerConfiguration => "scheduler_configuration",
+            Self::NodePools => "node_pools",
+            Self::ForgottenNodes => "forgotten_nodes",
         }
     }
 }
@@ -117,6 +156,11 @@ impl Delta {
             Self::Evaluation(_) | Self::RemoveEvaluation(_) => Table::Evaluations,
             Self::Deployment(_) | Self::RemoveDeployment(_) => Table::Deployments,
             Self::Service(_) | Self::RemoveService(_) => Table::Services,
+            Self::Submission(_) | Self::RemoveSubmission(..) => Table::Submissions,
+            Self::JobHistory(_) | Self::RemoveJobHistory(_) => Table::JobHistories,
+            Self::SchedulerConfiguration(_) => Table::SchedulerConfiguration,
+            Self::NodePool(_) | Self::RemoveNodePool(_) => Table::NodePools,
+            Self::ForgottenNode(..) => Table::ForgottenNodes,
         }
     }
 
@@ -131,7 +175,10 @@ impl Delta {
             Self::JobVersion(job) => version_key(&job.key(), job.version()),
             Self::RemoveJobVersion(key, version) => version_key(key, *version),
             Self::Node(node) => node.id.to_string(),
-            Self::RemoveNode(id) | Self::Credential(id, _) | Self::RemoveCredential(id) => id.to_string(),
+            Self::RemoveNode(id)
+            | Self::Credential(id, _)
+            | Self::RemoveCredential(id)
+            | Self::ForgottenNode(id, _) => id.to_string(),
             Self::Allocation(alloc) => alloc.id.to_string(),
             Self::RemoveAllocation(id) => id.to_string(),
             Self::Evaluation(eval) => eval.id.to_string(),
@@ -140,6 +187,13 @@ impl Delta {
             Self::RemoveDeployment(id) => id.to_string(),
             Self::Service(service) => service.id.clone(),
             Self::RemoveService(id) => id.clone(),
+            Self::Submission(it) => version_key(&it.job, it.version),
+            Self::RemoveSubmission(key, version) => version_key(key, *version),
+            Self::JobHistory(it) => job_key(&it.job),
+            Self::RemoveJobHistory(key) => job_key(key),
+            Self::SchedulerConfiguration(_) => "scheduler".into(),
+            Self::NodePool(pool) => pool.name.clone(),
+            Self::RemoveNodePool(name) => name.clone(),
         }
     }
 
@@ -156,6 +210,9 @@ impl Delta {
                 | Self::RemoveEvaluation(_)
                 | Self::RemoveDeployment(_)
                 | Self::RemoveService(_)
+                | Self::RemoveSubmission(..)
+                | Self::RemoveJobHistory(_)
+                | Self::RemoveNodePool(_)
         )
     }
 }

@@ -4,10 +4,14 @@ mod delta;
 
 pub use delta::{Delta, Table};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
-use holdfast_shared::model::{Allocation, Deployment, Evaluation, Job, Node, Registration};
+use holdfast_shared::model::{
+    Allocation, Deployment, Evaluation, Job, JobHistory, Node, NodePool, Registration,
+    SchedulerConfiguration, Submission,
+};
 use imbl::{OrdMap, OrdSet};
 
 /// Everything the coordinator knows. Read freely; change only by [`State::apply`].
@@ -33,6 +37,16 @@ pub struct State {
     pub deployments: OrdMap<DeploymentId, Arc<Deployment>>,
     /// The service catalog, by registration id.
     pub services: OrdMap<String, Arc<Registration>>,
+    /// What kept versions of jobs were made from.
+    pub submissions: OrdMap<(JobKey, u64), Arc<Submission>>,
+    /// What is remembered of jobs whatever their version.
+    pub histories: OrdMap<JobKey, Arc<JobHistory>>,
+    /// The region's scheduler settings; what holds for a job is in [`State::scheduling_of`].
+    pub scheduling: Arc<SchedulerConfiguration>,
+    /// Node pools that somebody made; [`State::pool`] also knows the others.
+    pub pools: OrdMap<String, Arc<NodePool>>,
+    /// The newest generation that nodes were sent before they were forgotten.
+    pub forgotten: OrdMap<NodeId, u64>,
     allocs_by_job: OrdMap<JobKey, OrdSet<AllocId>>,
     allocs_by_node: OrdSet<(NodeId, AllocId)>,
     evals_by_job: OrdSet<(JobKey, EvalId)>,
@@ -74,6 +88,16 @@ impl State {
             Delta::RemoveCredential(id) => {
                 self.credentials.remove(id);
             }
+            Delta::SchedulerConfiguration(settings) => self.scheduling = Arc::clone(settings),
+            Delta::NodePool(pool) => {
+                self.pools.insert(pool.name.clone(), Arc::clone(pool));
+            }
+            Delta::RemoveNodePool(name) => {
+                self.pools.remove(name);
+            }
+            Delta::ForgottenNode(id, generation) => {
+                self.forgotten.insert(*id, *generation);
+            }
             Delta::Allocation(_)
             | Delta::RemoveAllocation(_)
             | Delta::Evaluation(_)
@@ -82,6 +106,10 @@ impl State {
             | Delta::RemoveDeployment(_)
             | Delta::Service(_)
             | Delta::RemoveService(_) => self.apply_indexed(delta),
+            Delta::Submission(_)
+            | Delta::RemoveSubmission(..)
+            | Delta::JobHistory(_)
+            | Delta::RemoveJobHistory(_) => self.apply_history(delta),
         }
         self.changed_at.insert(delta.table(), self.index);
     }
@@ -140,6 +168,25 @@ impl State {
                 self.services.insert(service.id.clone(), Arc::clone(service));
             }
             Delta::RemoveService(id) => self.unindex_service(id),
+            _ => {}
+        }
+    }
+
+    fn apply_history(&mut self, delta: &Delta) {
+        match delta {
+            Delta::Submission(it) => {
+                self.submissions
+                    .insert((it.job.clone(), it.version), Arc::clone(it));
+            }
+            Delta::RemoveSubmission(key, version) => {
+                self.submissions.remove(&(key.clone(), *version));
+            }
+            Delta::JobHistory(it) => {
+                self.histories.insert(it.job.clone(), Arc::clone(it));
+            }
+            Delta::RemoveJobHistory(key) => {
+                self.histories.remove(key);
+            }
             _ => {}
         }
     }
@@ -219,11 +266,49 @@ impl State {
             .filter_map(|(_, id)| self.services.get(id))
     }
 
+    /// The scheduler settings that hold for jobs in this node pool.
+    pub fn scheduling_of(&self, pool: &str) -> SchedulerConfiguration {
+        self.scheduling.within(self.pools.get(pool).map(|pool| &**pool))
+    }
+
+    /// The names of all node pools: those that are always there, those that somebody made, and those that nodes name.
+    pub fn pool_names(&self) -> BTreeSet<&str> {
+        let of_nodes = self
+            .nodes
+            .values()
+            .map(|node| node.fingerprint.node_pool.as_str());
+        of_nodes
+            .filter(|name| !name.is_empty())
+            .chain([NodePool::ALL, NodePool::DEFAULT])
+            .chain(self.pools.keys().map(String::as_str))
+            .collect()
+    }
+
+    /// The node pool with this name.
+    pub fn pool(&self, name: &str) -> Option<Arc<NodePool>> {
+        let known = self.pools.get(name).cloned();
+        known.or_else(|| {
+            self.pool_names()
+                .contains(name)
+                .then(|| Arc::new(NodePool::implied(name)))
+        })
+    }
+
     /// The kept versions of a job, oldest first.
     pub fn versions_of_job<'a>(&'a self, key: &'a JobKey) -> impl Iterator<Item = &'a Arc<Job>> {
         self.versions
             .range((key.clone(), 0)..)
             .take_while(move |((job, _), _)| job == key)
             .map(|(_, job)| job)
+    }
+
+    /// The jobs that were launched from a periodic or parameterized one, ordered by id. Their ids begin with its id.
+    pub fn children_of<'a>(&'a self, parent: &'a JobKey) -> impl Iterator<Item = &'a Arc<Job>> {
+        let prefix = format!("{}/", parent.id);
+        self.jobs
+            .range(JobKey::new(parent.namespace.clone(), prefix.clone())..)
+            .take_while(move |(key, _)| key.namespace == parent.namespace && key.id.starts_with(&prefix))
+            .map(|(_, job)| job)
+            .filter(|job| job.parent_id.as_deref() == Some(parent.id.as_str()))
     }
 }

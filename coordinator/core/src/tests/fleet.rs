@@ -11,7 +11,7 @@ use holdfast_shared::model::{
 use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::{
     AllocReport, Assigned, Assignments, Catalog, FromAgent, Held, Presence, Register, Report, TaskReport,
-    ToAgent,
+    ToAgent, WatchHealth,
 };
 
 /// An agent that runs what it is told to, at once and without fail.
@@ -40,11 +40,11 @@ pub(super) struct Agent {
     pub(super) seq: u64,
 }
 
-pub(super) struct Fleet {
-    pub(super) core: Coordinator,
+pub(crate) struct Fleet {
+    pub(crate) core: Coordinator,
     /// Of the next start.
     pub(super) options: Options,
-    pub(super) now: Timestamp,
+    pub(crate) now: Timestamp,
     pub(super) agents: BTreeMap<NodeId, Agent>,
     pub(super) replies: BTreeMap<RequestId, Result<Response, Refusal>>,
     requests: u64,
@@ -82,21 +82,22 @@ pub(super) fn fingerprint(name: &str) -> Fingerprint {
 
 /// Health without a wait: as soon as it is decided.
 fn healthy(alloc: &Assigned, status: ClientStatus) -> Option<bool> {
+    let watched = alloc.watch_health != WatchHealth::Nobody;
     match status {
-        ClientStatus::Running => alloc.watch_health.then_some(true),
-        ClientStatus::Failed => alloc.watch_health.then_some(false),
+        ClientStatus::Running => watched.then_some(true),
+        ClientStatus::Failed => watched.then_some(false),
         _ => None,
     }
 }
 
-pub(super) fn job(json: serde_json::Value) -> Job {
+pub(crate) fn job(json: serde_json::Value) -> Job {
     let mut job: Job = serde_json::from_value(json).unwrap();
     job.canonicalize();
     job
 }
 
 impl Fleet {
-    pub(super) fn new(nodes: u32) -> Self {
+    pub(crate) fn new(nodes: u32) -> Self {
         let options = Options {
             session_grace: Duration::ZERO,
             ..Options::default()
@@ -242,7 +243,7 @@ impl Fleet {
     }
 
     /// A command, without waiting for what follows from it.
-    pub(super) fn submit(&mut self, command: Command) -> RequestId {
+    pub(crate) fn submit(&mut self, command: Command) -> RequestId {
         self.requests += 1;
         let request = RequestId(self.requests);
         self.input(Input::Command(request, command));
@@ -255,6 +256,7 @@ impl Fleet {
             check_index: None,
             preserve_counts: false,
             eval_priority: None,
+            submission: None,
         };
         self.command(command).unwrap()
     }

@@ -21,6 +21,7 @@ fn register(job: &Job, check_index: u64) -> Command {
         check_index: Some(check_index),
         preserve_counts: false,
         eval_priority: None,
+        submission: None,
     }
 }
 
@@ -311,18 +312,4 @@ fn what_is_over_is_forgotten_after_its_time_and_not_before() {
     assert!(fleet.core.state().jobs.contains_key(&key()));
     fleet.advance(Duration::from_secs(4 * 3600));
     assert!(fleet.core.state().jobs.is_empty() && fleet.core.state().versions.is_empty());
-}
-
-#[test]
-fn a_job_that_only_launches_others_is_refused_by_name_until_somebody_launches() {
-    let mut fleet = Fleet::new(1);
-    let mut periodic = job(web(1));
-    periodic.periodic = Some(holdfast_shared::model::Periodic::default());
-    let Err(Refusal::Invalid(text)) = fleet.command(register(&periodic, 0)) else {
-        panic!("a periodic job was accepted")
-    };
-    assert!(
-        text.contains("periodic") && text.contains("without its `periodic` block"),
-        "{text}"
-    );
 }

@@ -1,9 +1,15 @@
 //! Whole stories, told to the core through its front door only.
 
 mod contact;
-mod fleet;
+mod drain;
+pub(crate) mod fleet;
+mod job_types;
+mod launches;
 mod life;
 mod lineage;
+mod placement;
 mod properties;
 mod reconnect;
 mod rollout;
+mod settings;
+mod versions;

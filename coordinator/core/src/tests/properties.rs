@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, EvalId, JobKey, NodeId};
-use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, EvalStatus, Job, NodeStatus};
+use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, EvalStatus, Job, JobType, NodeStatus};
 use holdfast_shared::time::{Duration, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
@@ -45,6 +45,20 @@ fn edge(count: u8, version: u8, policy: &serde_json::Value) -> Job {
         "Networks": [{ "ReservedPorts": [{ "Label": "fixed", "Value": 8080 }], "DynamicPorts": [{ "Label": "http" }] }],
         "Tasks": [{ "Name": "main", "Driver": "docker", "Env": { "V": version.to_string() } }] }] }),
     )
+}
+
+/// The same as a job of another type; one that runs everywhere has no count.
+fn of_type(kind: JobType, count: u8, version: u8) -> Job {
+    let count = if kind.is_system() { 1 } else { count };
+    let mut job = edge(count, version, &json!({ "LostAfter": 120_000_000_000_i64 }));
+    job.kind = Some(kind.as_str().to_owned());
+    let group = &mut job.task_groups.as_mut().unwrap()[0];
+    (group.reschedule_policy, group.migrate) = (None, None);
+    if kind.is_batch() {
+        (job.update, group.update) = (None, None);
+    }
+    job.canonicalize();
+    job
 }
 
 fn policy() -> impl Strategy<Value = serde_json::Value> {
@@ -163,50 +177,74 @@ fn nothing_is_lost_early(state: &State, now: Timestamp) {
     }
 }
 
+/// What another evaluation of a job would change, with its allocations in an order that `arrange` chooses.
+fn another_look(
+    state: &State,
+    now: Timestamp,
+    job: &Job,
+    arrange: impl FnOnce(&mut Vec<Arc<Allocation>>),
+) -> Changes {
+    let key = &job.key();
+    let mut allocs: Vec<Arc<Allocation>> = state.allocs_of_job(key).cloned().collect();
+    arrange(&mut allocs);
+    let nodes: BTreeMap<NodeId, NodeView> = state
+        .nodes
+        .values()
+        .map(|node| {
+            let confirmed = node.status != NodeStatus::Initializing;
+            (
+                node.id,
+                NodeView {
+                    status: node.status,
+                    confirmed,
+                },
+            )
+        })
+        .collect();
+    let change = |alloc: &Allocation| {
+        if alloc.job_version == job.version() {
+            Change::Ignore
+        } else {
+            Change::Destructive
+        }
+    };
+    let is_pending = |id: EvalId| {
+        state
+            .evals
+            .get(&id)
+            .is_some_and(|eval| !eval.status.is_terminal())
+    };
+    let input = ReconcileInput {
+        now,
+        eval: EvalId(1),
+        job: Some(job),
+        allocs,
+        nodes,
+        everywhere: everywhere(state, job),
+        deployment: state.latest_deployment(key).map(|it| &**it),
+        change: &change,
+        is_pending: &is_pending,
+    };
+    reconcile(&input).0
+}
+
+/// Every node qualifies for everything here.
+fn everywhere(state: &State, job: &Job) -> BTreeMap<String, BTreeSet<NodeId>> {
+    if !job.job_type().is_system() {
+        return BTreeMap::new();
+    }
+    let ready = state.nodes.values().filter(|node| node.is_schedulable());
+    let nodes: BTreeSet<NodeId> = ready.map(|node| node.id).collect();
+    job.groups()
+        .iter()
+        .map(|group| (group.name().to_owned(), nodes.clone()))
+        .collect()
+}
+
 /// Evaluating once more finds nothing to do: the changes of a decision make it unnecessary.
 fn a_second_look_finds_nothing(state: &State, now: Timestamp) {
     for (key, job) in &state.jobs {
-        let allocs: Vec<Arc<Allocation>> = state.allocs_of_job(key).cloned().collect();
-        let nodes: BTreeMap<NodeId, NodeView> = state
-            .nodes
-            .values()
-            .map(|node| {
-                let confirmed = node.status != NodeStatus::Initializing;
-                (
-                    node.id,
-                    NodeView {
-                        status: node.status,
-                        confirmed,
-                        draining: false,
-                    },
-                )
-            })
-            .collect();
-        let change = |alloc: &Allocation| {
-            if alloc.job_version == job.version() {
-                Change::Ignore
-            } else {
-                Change::Destructive
-            }
-        };
-        let is_pending = |id: EvalId| {
-            state
-                .evals
-                .get(&id)
-                .is_some_and(|eval| !eval.status.is_terminal())
-        };
-        let input = ReconcileInput {
-            now,
-            eval: EvalId(1),
-            job: Some(job),
-            allocs,
-            nodes,
-            everywhere: BTreeMap::new(),
-            deployment: state.latest_deployment(key).map(|it| &**it),
-            change: &change,
-            is_pending: &is_pending,
-        };
-        let (changes, _) = reconcile(&input);
+        let changes = another_look(state, now, job, |_| {});
         let waits = state.evals_of_job(key).any(|eval| !eval.status.is_terminal());
         // A failed allocation only ends when its successor is placed.
         let mut changes = changes;
@@ -226,6 +264,29 @@ fn a_second_look_finds_nothing(state: &State, now: Timestamp) {
         if job.is_stopped() {
             assert!(changes.places.is_empty() && changes.destructive.is_empty());
         }
+    }
+}
+
+/// In which order allocations are looked at changes nothing.
+fn order_does_not_matter(state: &State, now: Timestamp) {
+    let sorted = |mut changes: Changes| {
+        changes.stops.sort_by_key(|it| it.alloc);
+        changes
+            .places
+            .sort_by_key(|it| (it.name.clone(), it.replaces, it.node));
+        changes
+            .destructive
+            .sort_by_key(|it| (it.name.clone(), it.replaces, it.node));
+        changes.later.sort_by_key(|it| (it.alloc, it.at));
+        changes.in_place.sort_unstable();
+        changes.unknown.sort_unstable();
+        changes.reconnected.sort_unstable();
+        changes
+    };
+    for job in state.jobs.values() {
+        let forward = sorted(another_look(state, now, job, |_| {}));
+        let backward = sorted(another_look(state, now, job, |allocs| allocs.reverse()));
+        assert_eq!(forward, backward);
     }
 }
 
@@ -320,6 +381,7 @@ proptest! {
             nothing_is_overbooked(state);
             nothing_is_lost_early(state, fleet.now);
             a_second_look_finds_nothing(state, fleet.now);
+            order_does_not_matter(state, fleet.now);
             generations_only_grow(state, &mut generations);
         }
         for node in 1..=4u8 {
@@ -327,6 +389,28 @@ proptest! {
         }
         fleet.advance(Duration::from_secs(900));
         count_is_met(&fleet);
+    }
+
+    #[test]
+    fn jobs_of_every_type_come_to_rest_and_a_second_look_finds_nothing(
+        events in prop::collection::vec(event(), 1..20),
+        kind in prop_oneof![Just(JobType::Batch), Just(JobType::System), Just(JobType::Sysbatch)],
+    ) {
+        let mut fleet = Fleet::new(4);
+        let mut generations = BTreeMap::new();
+        for event in &events {
+            match event {
+                Event::Run { count, version } => {
+                    fleet.run(&of_type(kind, *count, *version));
+                }
+                event => happen(&mut fleet, event, &json!({})),
+            }
+            let state = fleet.core.state();
+            nothing_is_overbooked(state);
+            a_second_look_finds_nothing(state, fleet.now);
+            order_does_not_matter(state, fleet.now);
+            generations_only_grow(state, &mut generations);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Deployments: how a new version takes the place of an old one, and what happens when it is no good.
 
-use holdfast_shared::id::JobKey;
+use holdfast_shared::id::{JobKey, NodeId};
 use holdfast_shared::model::{ClientStatus, Deployment, DeploymentStatus, Job};
 use holdfast_shared::time::Duration;
 use serde_json::{Value, json};
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::fleet::{Fleet, job};
 use crate::{Command, DeploymentAction, Refusal};
 
-fn key() -> JobKey {
+pub(super) fn key() -> JobKey {
     JobKey::new("default", "web")
 }
 
-fn version(number: u64, update: &Value) -> Job {
+pub(super) fn version(number: u64, update: &Value) -> Job {
     job(
         json!({ "ID": "web", "Type": "service", "TaskGroups": [{ "Name": "app", "Count": 3, "Update": update, "Tasks": [
         { "Name": "main", "Driver": "docker", "Env": { "VERSION": number.to_string() } }
@@ -21,18 +21,18 @@ fn version(number: u64, update: &Value) -> Job {
 }
 
 /// The deployment of a job version.
-fn of_version(fleet: &Fleet, version: u64) -> Deployment {
+pub(super) fn of_version(fleet: &Fleet, version: u64) -> Deployment {
     let key = key();
     let mut deployments = fleet.core.state().deployments_of_job(&key);
     (**deployments.find(|it| it.job_version == version).unwrap()).clone()
 }
 
-fn deployment(fleet: &Fleet) -> (DeploymentStatus, String) {
+pub(super) fn deployment(fleet: &Fleet) -> (DeploymentStatus, String) {
     let latest = of_version(fleet, fleet.core.state().jobs[&key()].version());
     (latest.status, latest.status_description)
 }
 
-fn running(fleet: &Fleet, version: u64) -> usize {
+pub(super) fn running(fleet: &Fleet, version: u64) -> usize {
     let text = format!("run/running v{version}");
     fleet
         .allocs("web")
@@ -266,4 +266,118 @@ fn a_deployment_that_an_operator_gives_up_goes_back_to_the_stable_version() {
     let text = "Deployment marked as failed - rolling back to job version 0";
     assert_eq!(of_version(&fleet, 1).status_description, text);
     assert_eq!(fleet.core.state().jobs[&key()].version(), 2);
+}
+
+/// Three of an older version that may be away for an hour, and a new one whose first allocation starts on a node that is
+/// then cut off.
+fn cut_off_in_the_middle(update: &Value, disconnect: &Value) -> (Fleet, NodeId) {
+    let with = |number| {
+        let mut job = version(number, update);
+        let group = &mut job.task_groups.as_mut().unwrap()[0];
+        group.disconnect = serde_json::from_value(disconnect.clone()).unwrap();
+        job
+    };
+    let mut fleet = Fleet::new(4);
+    fleet.run(&with(0));
+    for agent in fleet.agents.values_mut() {
+        agent.coy = true;
+    }
+    fleet.run(&with(1));
+    let new = fleet.alloc("web", |alloc| alloc.job_version == 1);
+    let away = new.node;
+    for agent in fleet.agents.values_mut() {
+        agent.coy = false;
+    }
+    fleet.disconnect(away);
+    fleet.settle();
+    let new = &fleet.core.state().allocs[&new.id];
+    assert_eq!((new.client, new.health), (ClientStatus::Unknown, None));
+    (fleet, away)
+}
+
+#[test]
+fn a_deployment_waits_for_a_node_out_of_contact_until_its_deadline_and_then_goes_on_elsewhere() {
+    let update = json!({ "MaxParallel": 1, "ProgressDeadline": 600_000_000_000u64 });
+    let disconnect = json!({ "LostAfter": 36_000_000_000_000u64, "ReplaceAfter": 0 });
+    let (mut fleet, away) = cut_off_in_the_middle(&update, &disconnect);
+    fleet.advance(Duration::from_secs(590));
+    assert_eq!(
+        deployment(&fleet),
+        (DeploymentStatus::Running, "Deployment is running".into())
+    );
+    assert_eq!(running(&fleet, 1), 0, "{:?}", fleet.allocs("web"));
+    fleet.advance(Duration::from_secs(60));
+    assert_eq!(
+        deployment(&fleet).0,
+        DeploymentStatus::Successful,
+        "{:?}",
+        fleet.allocs("web")
+    );
+    assert_eq!(of_version(&fleet, 1).groups["app"].excused, 1);
+    assert_eq!(running(&fleet, 1), 3, "{:?}", fleet.allocs("web"));
+    // Back again, there is one too many, and it is settled as ever.
+    fleet.connect(away);
+    fleet.advance(Duration::from_secs(60));
+    assert_eq!(running(&fleet, 1), 3, "{:?}", fleet.allocs("web"));
+}
+
+#[test]
+fn a_node_out_of_contact_that_is_not_replaced_does_not_hold_up_a_deployment_for_ever() {
+    let update = json!({ "MaxParallel": 1, "ProgressDeadline": 600_000_000_000u64 });
+    let disconnect = json!({ "LostAfter": 36_000_000_000_000u64, "Replace": false });
+    let (mut fleet, _) = cut_off_in_the_middle(&update, &disconnect);
+    fleet.advance(Duration::from_secs(700));
+    assert_eq!(
+        deployment(&fleet).0,
+        DeploymentStatus::Successful,
+        "{:?}",
+        fleet.allocs("web")
+    );
+    assert_eq!(running(&fleet, 1), 2, "{:?}", fleet.allocs("web"));
+}
+
+#[test]
+fn without_a_deadline_a_node_out_of_contact_is_not_waited_for_at_all() {
+    let update = json!({ "MaxParallel": 1, "ProgressDeadline": 0 });
+    let disconnect = json!({ "LostAfter": 36_000_000_000_000u64, "ReplaceAfter": 0 });
+    let (mut fleet, _) = cut_off_in_the_middle(&update, &disconnect);
+    fleet.advance(Duration::from_secs(10));
+    assert_eq!(
+        deployment(&fleet).0,
+        DeploymentStatus::Successful,
+        "{:?}",
+        fleet.allocs("web")
+    );
+    assert_eq!(running(&fleet, 1), 3, "{:?}", fleet.allocs("web"));
+}
+
+#[test]
+fn what_is_in_contact_and_does_not_become_healthy_fails_a_deployment_all_the_same() {
+    let update = json!({ "MaxParallel": 2, "ProgressDeadline": 600_000_000_000u64 });
+    let disconnect = json!({ "LostAfter": 36_000_000_000_000u64 });
+    let (mut fleet, _) = cut_off_in_the_middle(&update, &disconnect);
+    let here = fleet.alloc("web", |it| {
+        it.job_version == 1 && it.client == ClientStatus::Running
+    });
+    fleet.agents.get_mut(&here.node).unwrap().coy = true;
+    fleet.advance(Duration::from_secs(700));
+    assert_eq!(
+        deployment(&fleet),
+        (DeploymentStatus::Failed, "Failed due to progress deadline".into())
+    );
+}
+
+#[test]
+fn a_deployment_can_be_given_up_while_all_its_nodes_are_out_of_contact() {
+    let update = json!({ "MaxParallel": 1, "ProgressDeadline": 600_000_000_000u64 });
+    let disconnect = json!({ "LostAfter": 36_000_000_000_000u64 });
+    let (mut fleet, _) = cut_off_in_the_middle(&update, &disconnect);
+    for id in fleet.agents.keys().copied().collect::<Vec<_>>() {
+        fleet.disconnect(id);
+    }
+    act(&mut fleet, 1, DeploymentAction::Fail).unwrap();
+    assert_eq!(
+        deployment(&fleet),
+        (DeploymentStatus::Failed, "Deployment marked as failed".into())
+    );
 }

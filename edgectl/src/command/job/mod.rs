@@ -1,9 +1,18 @@
 //! `job …`: what people do with jobs.
 
 pub mod allocs;
+pub mod dispatch;
+pub mod eval;
+pub mod explain;
+pub mod history;
 pub mod init;
 pub mod inspect;
+pub mod periodic;
+pub mod plan;
+pub mod promote;
+pub mod revert;
 pub mod run;
+pub mod scale;
 pub mod status;
 pub mod stop;
 pub mod validate;
@@ -12,9 +21,11 @@ use anyhow::{Context, Result};
 use clap::Subcommand;
 use holdfast_api::JobListStub;
 
-use crate::client::Request;
+use crate::client::{Request, segment};
+use crate::command::Verbosity;
+use crate::monitor::Monitor;
 use crate::output::{Table, time};
-use crate::session::Session;
+use crate::session::{DONE, Exit, Session};
 
 /// What can be done with jobs.
 #[derive(Debug, Subcommand)]
@@ -35,8 +46,33 @@ pub enum Verb {
     Init(init::Init),
     /// List the allocations of a job
     Allocs(allocs::Allocs),
+    /// Tell for each node why it would or would not take one more allocation
+    Explain(explain::Explain),
     /// List the deployments of a job
     Deployments(allocs::Deployments),
+    /// Show what a job file would do
+    Plan(plan::Plan),
+    /// List the versions of a job, and what changed from one to the next
+    History(history::History),
+    /// Return to an earlier version of a job
+    Revert(revert::Revert),
+    /// Change the count of a group
+    Scale(scale::Scale),
+    /// List the changes of counts
+    ScalingEvents(scale::Events),
+    /// Evaluate a job once more
+    Eval(eval::Eval),
+    /// Promote the canaries of a job's newest deployment
+    Promote(promote::Promote),
+    /// Launch an instance of a parameterized job
+    Dispatch(dispatch::Dispatch),
+    /// Act on a periodic job
+    #[command(arg_required_else_help = true)]
+    Periodic {
+        /// What to do with it.
+        #[command(subcommand)]
+        verb: periodic::Verb,
+    },
     /// Any other verb of the original
     #[command(external_subcommand)]
     Other(Vec<String>),
@@ -63,6 +99,39 @@ pub fn find(session: &Session<'_>, prefix: &str) -> Result<JobListStub> {
             "Prefix matched multiple jobs\n\n{}",
             listing(&found, session.client.spans_namespaces())
         ),
+    }
+}
+
+/// A request about the job that `stub` is of: what is at `tail` below its path, in its namespace.
+pub fn request(stub: &JobListStub, tail: &str) -> Request {
+    Request::get(format!("/v1/job/{}{tail}", segment(&stub.id))).query("namespace", &stub.namespace)
+}
+
+/// How the watching of an evaluation is switched off.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct Watching {
+    /// Do not watch what follows
+    #[arg(long)]
+    pub detach: bool,
+    /// How much to show.
+    #[command(flatten)]
+    pub how: Verbosity,
+}
+
+impl Watching {
+    /// Watches the evaluation `id`, or prints it.
+    ///
+    /// # Errors
+    /// When the coordinator stops answering.
+    pub fn follow(self, session: &mut Session<'_>, id: &str) -> Result<Exit> {
+        if id.is_empty() {
+            return Ok(DONE);
+        }
+        if self.detach {
+            session.console.line(format_args!("Evaluation ID: {id}"));
+            return Ok(DONE);
+        }
+        Monitor::new(session, self.how).evaluation(id)
     }
 }
 

@@ -5,6 +5,7 @@ use clap::Args;
 use holdfast_api::{JobRegisterRequest, JobRegisterResponse};
 use holdfast_shared::model::Job;
 
+use super::periodic;
 use crate::client::{ApiError, Request, segment};
 use crate::command::Verbosity;
 use crate::jobfile::JobFile;
@@ -91,6 +92,10 @@ fn follow(session: &mut Session<'_>, args: &Run, job: &Job, answer: &JobRegister
             session
                 .console
                 .line(format_args!("Evaluation ID: {}", answer.eval_id));
+        } else if let Some(next) = periodic::next_launch(job, session.now) {
+            session
+                .console
+                .line(format_args!("Approximate next launch time: {next}"));
         }
         session.hint("View this job", &page);
         return Ok(DONE);

@@ -9,7 +9,7 @@ use holdfast_shared::model::Job;
 use holdfast_shared::time::Timestamp;
 use serde_json::json;
 
-use super::{find, listing, with_stop};
+use super::{find, listing, periodic, with_stop};
 use crate::client::{Reply, Request, segment};
 use crate::command::{NodeNames, Verbosity, allocations, deployment, eval, placement};
 use crate::output::json::Format;
@@ -121,7 +121,7 @@ fn one(session: &mut Session<'_>, args: &Status, id: &str) -> Result<Exit> {
         evaluations: evaluations.decode::<Option<_>>()?.unwrap_or_default(),
         deployment: deployment.decode()?,
     };
-    session.console.line(basics(&picture.job));
+    session.console.line(basics(&picture.job, session.now));
     if !args.short {
         details(session, args, &picture)?;
     }
@@ -130,8 +130,14 @@ fn one(session: &mut Session<'_>, args: &Status, id: &str) -> Result<Exit> {
     Ok(DONE)
 }
 
-fn basics(job: &Job) -> Labels {
-    let periodic = job.periodic.is_some();
+fn basics(job: &Job, now: Timestamp) -> Labels {
+    let periodic = job.periodic.as_ref();
+    let next = periodic
+        .filter(|it| it.is_enabled())
+        .map(|_| match job.is_stopped() {
+            true => "none (job stopped)".to_owned(),
+            false => periodic::next_launch(job, now).unwrap_or_else(|| "none".to_owned()),
+        });
     Labels::new()
         .with("ID", job.id())
         .with("Name", job.name())
@@ -148,10 +154,14 @@ fn basics(job: &Job) -> Labels {
             "Status",
             with_stop(job.status.as_deref().unwrap_or_default(), job.is_stopped()),
         )
-        .with("Periodic", periodic)
+        .with("Periodic", periodic.is_some())
         .with(
             "Parameterized",
             job.parameterized_job.is_some() && !job.dispatched,
+        )
+        .with_some(
+            "Next Periodic Launch",
+            next.filter(|_| job.parameterized_job.is_none() || job.dispatched),
         )
 }
 

@@ -1,14 +1,12 @@
 //! `job stop`: ends jobs and watches them go.
 
-use std::io::{BufRead as _, IsTerminal as _};
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use holdfast_api::JobDeregisterResponse;
 
 use super::find;
 use crate::client::{Request, segment};
-use crate::command::Verbosity;
+use crate::command::{Verbosity, confirm};
 use crate::monitor::Monitor;
 use crate::session::{DONE, Exit, Session};
 
@@ -54,7 +52,9 @@ pub fn run(session: &mut Session<'_>, args: &Stop) -> Result<Exit> {
 
 fn stop(session: &mut Session<'_>, args: &Stop, id: &str) -> Result<Exit> {
     let stub = find(session, id)?;
-    if stub.id != *id && !args.yes && !confirm(session, &stub.id)? {
+    let question = format!("Are you sure you want to stop job {:?}? [y/N] ", stub.id);
+    let instead = "name it in full, or add -yes to stop it without being asked";
+    if stub.id != *id && !args.yes && !confirm(session, &question, instead)? {
         session.console.line("Cancelling job stop");
         return Ok(DONE);
     }
@@ -77,21 +77,4 @@ fn stop(session: &mut Session<'_>, args: &Stop, id: &str) -> Result<Exit> {
         return Ok(DONE);
     }
     Monitor::new(session, args.how).evaluation(&answer.eval_id)
-}
-
-/// Asks before a job is stopped that was only named by a prefix.
-fn confirm(session: &mut Session<'_>, id: &str) -> Result<bool> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        bail!("the prefix means job {id:?}: name it in full, or add -yes to stop it without being asked");
-    }
-    session
-        .console
-        .text(format_args!("Are you sure you want to stop job {id:?}? [y/N] "));
-    let mut answer = String::new();
-    stdin
-        .lock()
-        .read_line(&mut answer)
-        .context("Error reading the answer")?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

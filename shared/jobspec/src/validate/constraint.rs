@@ -41,6 +41,11 @@ fn one(constraint: &Constraint) -> Errors {
         &constraint.operand
     };
     let target = constraint.right.as_str();
+    let left = constraint.left.as_str();
+    errors.push_if(
+        left.starts_with("${") && !left.ends_with('}'),
+        format!("attribute {left:?} is missing a closing brace"),
+    );
     let mut needs_left = true;
     match operand {
         "distinct_hosts" => needs_left = false,

@@ -32,12 +32,13 @@ impl Errors {
         }
     }
 
-    pub(super) fn into_vec(self) -> Vec<String> {
-        self.0
+    /// Adds each error of a part by itself.
+    pub(super) fn extend(&mut self, part: Self) {
+        self.0.extend(part.0);
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &String> {
-        self.0.iter()
+    pub(super) fn into_vec(self) -> Vec<String> {
+        self.0
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -88,16 +88,12 @@ fn policies(group: &TaskGroup, kind: JobType, errors: &mut Errors) {
     constraint::constraints(group.constraints.as_deref(), errors);
     constraint::affinities(group.affinities.as_deref(), kind, errors);
     if let Some(restart) = &group.restart_policy {
-        // One complaint stands alone.
-        let found = policy::restart(restart);
-        for error in found.iter() {
-            errors.push(error.clone());
-        }
+        errors.extend(policy::restart(restart));
     }
     constraint::spreads(group.spreads.as_deref(), kind, errors);
     match &group.reschedule_policy {
         Some(_) if kind.is_system() => errors.push("System jobs should not have a reschedule policy"),
-        Some(reschedule) => errors.inline(policy::reschedule(reschedule)),
+        Some(reschedule) => errors.extend(policy::reschedule(reschedule)),
         None => {}
     }
     if let Some(size) = group.ephemeral_disk.as_ref().and_then(|disk| disk.size_mb) {
@@ -117,10 +113,10 @@ fn policies(group: &TaskGroup, kind: JobType, errors: &mut Errors) {
             kind != JobType::Service,
             format!("Job type {name:?} does not allow migrate block"),
         );
-        errors.inline(policy::migrate(migrate));
+        errors.extend(policy::migrate(migrate));
     }
     if let Some(disconnect) = &group.disconnect {
-        errors.inline(policy::disconnect(disconnect, kind));
+        errors.extend(policy::disconnect(disconnect, kind));
         let is_old = group.max_client_disconnect.is_some()
             || group.stop_after_client_disconnect.is_some()
             || group.prevent_reschedule_on_lost.is_some();
@@ -146,6 +142,10 @@ fn task_names(group: &TaskGroup, errors: &mut Errors) {
     }
     let leaders = group.tasks().iter().filter(|task| task.leader).count();
     errors.push_if(leaders > 1, "Only one task may be marked as leader");
+    errors.push_if(
+        !group.tasks().is_empty() && group.main_tasks().next().is_none(),
+        format!("Task group {} must have at least one main task", group.name()),
+    );
 }
 
 fn volumes(group: &TaskGroup, errors: &mut Errors) {
@@ -166,7 +166,6 @@ fn networks(group: &TaskGroup) -> Errors {
     let mut labels: BTreeMap<String, String> = BTreeMap::new();
     // A static port may be taken once on each host network.
     let mut numbers: BTreeMap<(String, i64), String> = BTreeMap::new();
-    errors.push_if(group.networks().len() > 1, "only one network block is allowed");
     for network in group.networks() {
         ports(
             network,
@@ -182,6 +181,10 @@ fn networks(group: &TaskGroup) -> Errors {
             ports(network, &task.name, (&mut labels, &mut numbers), &mut errors);
         }
     }
+    errors.push_if(
+        group.networks().len() > 1 && errors.is_empty(),
+        "only one network block is allowed",
+    );
     errors
 }
 

@@ -34,13 +34,16 @@ pub struct Validation {
 pub struct Surroundings {
     /// The namespaces there are; `None` when that is checked elsewhere.
     pub namespaces: Option<BTreeSet<String>>,
+    /// The node pools there are; `None` when that is checked elsewhere.
+    pub node_pools: Option<BTreeSet<String>>,
     /// Whether tasks may use more memory than they reserve.
     pub memory_oversubscription: bool,
 }
 
 /// Looks at a canonicalised job.
 pub fn validate(job: &Job, surroundings: &Surroundings) -> Validation {
-    let mut errors = errors_of(job).into_vec();
+    let exposed = job.groups().iter().filter_map(service::exposed_checks);
+    let mut errors: Vec<String> = exposed.chain(errors_of(job).into_vec()).collect();
     let uses_vault = job
         .groups()
         .iter()
@@ -56,6 +59,15 @@ pub fn validate(job: &Job, surroundings: &Surroundings) -> Validation {
             "job {:?} is in nonexistent namespace {:?}",
             job.id(),
             job.namespace()
+        ));
+    }
+    if let Some(pools) = &surroundings.node_pools
+        && !pools.contains(job.node_pool())
+    {
+        errors.push(format!(
+            "job {:?} is in nonexistent node pool {:?}",
+            job.id(),
+            job.node_pool()
         ));
     }
     Validation {

@@ -83,7 +83,7 @@ pub(super) fn update(policy: &Update) -> Errors {
     health_check(
         policy.health_check.as_deref(),
         &["checks", "task_states", "manual"],
-        "health check",
+        "health check given",
         &mut errors,
     );
     let (parallel, canary) = (policy.max_parallel.unwrap_or(1), policy.canary.unwrap_or(0));
@@ -138,7 +138,7 @@ pub(super) fn update(policy: &Update) -> Errors {
 
 fn health_check(given: Option<&str>, known: &[&str], what: &str, errors: &mut Errors) {
     if let Some(given) = given.filter(|given| !known.contains(given)) {
-        errors.push(format!("Invalid {what} given: {given:?}"));
+        errors.push(format!("Invalid {what}: {given:?}"));
     }
 }
 
@@ -197,10 +197,7 @@ pub(super) fn disconnect(policy: &Disconnect, kind: JobType) -> Errors {
             reconcile,
             "best_score" | "keep_original" | "keep_replacement" | "longest_running"
         ),
-        format!(
-            "invalid reconcile option {reconcile:?}: must be best_score, keep_original, keep_replacement or \
-             longest_running"
-        ),
+        format!("reconcile option is invalid: {reconcile}"),
     );
     errors
 }
@@ -214,51 +211,16 @@ pub(super) fn periodic(periodic: &Periodic) -> Errors {
         "Only cron or crons may be used",
     );
     errors.push_if(one.is_none() && several.is_empty(), "Must specify a spec");
-    if let Some(zone) = periodic
-        .time_zone
-        .as_deref()
-        .filter(|zone| !matches!(*zone, "" | "UTC" | "Local"))
-        && jiff::tz::TimeZone::get(zone).is_err()
-    {
+    if holdfast_cron::zone(periodic.time_zone.as_deref()).is_none() {
+        let zone = periodic.time_zone.as_deref().unwrap_or_default();
         errors.push(format!("Invalid time zone {zone:?}: unknown time zone {zone}"));
     }
-    for spec in one.into_iter().chain(several.iter().map(String::as_str)) {
-        if let Some(reason) = bad_cron(spec) {
+    for spec in holdfast_cron::expressions(periodic) {
+        if let Err(reason) = holdfast_cron::Schedule::parse(spec) {
             errors.push(format!("Invalid cron spec {spec:?}: {reason}"));
         }
     }
     errors
-}
-
-/// Why a text is no cron expression: five to seven fields, or a name such as `@daily`.
-fn bad_cron(spec: &str) -> Option<String> {
-    const NAMES: [&str; 7] = [
-        "@annually",
-        "@yearly",
-        "@monthly",
-        "@weekly",
-        "@daily",
-        "@midnight",
-        "@hourly",
-    ];
-    if spec.starts_with('@') {
-        let is_known = NAMES.contains(&spec) || spec.starts_with("@every ");
-        return (!is_known).then(|| "unknown name".to_owned());
-    }
-    let fields: Vec<&str> = spec.split_whitespace().collect();
-    if fields.len() < 5 {
-        return Some(format!(
-            "missing field(s): it has {}, and needs at least 5",
-            fields.len()
-        ));
-    }
-    let is_field = |field: &&&str| {
-        field
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "*/,-?#".contains(c))
-    };
-    let bad = fields.iter().find(|field| !is_field(field));
-    bad.map(|field| format!("syntax error in field {field:?}"))
 }
 
 pub(super) fn parameterized(parameterized: &Parameterized) -> Errors {

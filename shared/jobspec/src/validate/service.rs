@@ -23,18 +23,16 @@ pub(super) fn of_group(group: &TaskGroup) -> Errors {
         }
         let is_new = known.insert((service.name.as_str(), service.port_label.as_str()));
         errors.push_if(!is_new, format!("Service {} is duplicate", service.name));
-        for check in service
-            .checks()
-            .iter()
-            .filter(|check| !check.task_name.is_empty())
-        {
-            errors.push_if(
-                !tasks.contains(check.task_name.as_str()),
-                format!(
-                    "Check {} invalid: refers to non-existent task {}",
-                    check.name, check.task_name
-                ),
-            );
+        for check in service.checks() {
+            let task = [&check.task_name, &service.task_name]
+                .into_iter()
+                .find(|it| !it.is_empty());
+            if let Some(task) = task.filter(|task| !tasks.contains(task.as_str())) {
+                let name = check_name(service, check);
+                errors.push(format!(
+                    "Check {name} invalid: refers to non-existent task {task}"
+                ));
+            }
         }
     }
     errors
@@ -173,8 +171,61 @@ fn one(service: &Service) -> Errors {
     );
     for check in service.checks() {
         errors.nest(format_args!("Check {}", check.name), check_errors(check));
+        if let Some(problem) = misplaced(check).filter(|_| service.provider == "nomad") {
+            errors.push(problem);
+        }
     }
     errors
+}
+
+/// What a check is called, unless it has a name of its own.
+fn check_name(service: &Service, check: &Check) -> String {
+    if check.name.is_empty() {
+        format!("service: {:?} check", service.name)
+    } else {
+        check.name.clone()
+    }
+}
+
+/// The first thing in a check that the built-in catalog has no use for.
+fn misplaced(check: &Check) -> Option<String> {
+    let (mode, status) = (check.address_mode.as_str(), check.initial_status.as_str());
+    if !matches!(status, "" | "passing" | "warning" | "critical") {
+        let known = "\"passing\", \"warning\", \"critical\"";
+        return Some(format!(
+            "invalid initial check state ({status}), must be one of {known} or empty"
+        ));
+    }
+    if !matches!(mode, "" | "auto" | "host" | "alloc" | "alloc_ipv6" | "driver") {
+        return Some(format!("invalid address_mode {mode:?}"));
+    }
+    let warns = check.check_restart.as_ref().is_some_and(|it| it.ignore_warnings);
+    if warns {
+        return Some("ignore_warnings on check_restart only supported for Consul service checks".to_owned());
+    }
+    let given = [
+        ("expose", check.expose),
+        ("success_before_passing", check.success_before_passing != 0),
+        ("failures_before_warning", check.failures_before_warning != 0),
+        ("tls_server_name", !check.tls_server_name.is_empty()),
+    ];
+    let first = given.into_iter().find(|(_, is_given)| *is_given);
+    first.map(|(name, _)| format!("{name} may only be set for Consul service checks"))
+}
+
+/// Checks that are exposed through a proxy need a network for it.
+pub(super) fn exposed_checks(group: &TaskGroup) -> Option<String> {
+    let tasks = group.tasks().iter().flat_map(Task::services);
+    let mut checks = group.services().iter().chain(tasks).flat_map(Service::checks);
+    let mode = group.networks().first().map_or("host", |network| network.mode());
+    let has_proxy = mode == "bridge" || mode.starts_with("cni/");
+    (!has_proxy && checks.any(|check| check.expose)).then(|| {
+        format!(
+            "connect expose check: invalid network mode for Consul Connect: group {:?} uses network mode {mode:?}; must be \
+             \"bridge\" or \"cni/*\"",
+            group.name()
+        )
+    })
 }
 
 /// Replaces what a node fills in by something that is valid anywhere.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_shared::model::{Artifact, JobType, Lifecycle, Resources, Task, TaskGroup, Template};
+use holdfast_shared::model::{Artifact, JobType, Resources, Task, TaskGroup, Template};
 use holdfast_shared::time::Duration;
+use serde_json::Value;
 
 use super::errors::Errors;
 use super::{constraint, service};
@@ -60,7 +61,20 @@ pub(super) fn errors(task: &Task, group: &TaskGroup, kind: JobType) -> Errors {
         );
     }
     if let Some(lifecycle) = &task.lifecycle {
-        errors.nest("Lifecycle", lifecycle_errors(lifecycle));
+        let problem = match lifecycle.hook.as_str() {
+            "prestart" | "poststart" | "poststop" => None,
+            "" => Some("no lifecycle hook provided".to_owned()),
+            other => Some(format!("invalid hook: {other}")),
+        };
+        if let Some(problem) = problem {
+            errors.push(format!("Lifecycle validation failed: {problem}"));
+        }
+    }
+    if let Some(given) = &task.identity {
+        let found = identity(given);
+        if !found.is_empty() {
+            errors.push(format!("Identity \"default\" is invalid: {}", found.text()));
+        }
     }
     for (index, mount) in task.volume_mounts.iter().flatten().enumerate() {
         let mode = mount.propagation_mode.as_deref().unwrap_or("private");
@@ -180,9 +194,15 @@ fn template_errors(template: &Template) -> Errors {
         "Must specify positive splay value",
     );
     if let Some(perms) = template.perms.as_deref().filter(|perms| !perms.is_empty()) {
+        let is_number = perms.chars().all(|c| c.is_digit(8));
+        let why = if is_number {
+            "value out of range"
+        } else {
+            "invalid syntax"
+        };
         errors.push_if(
             !u16::from_str_radix(perms, 8).is_ok_and(|mode| mode < 1 << 12),
-            format!("Failed to parse {perms:?} as octal"),
+            format!("Failed to parse {perms:?} as octal: strconv.ParseUint: parsing {perms:?}: {why}"),
         );
     }
     if let Some(wait) = &template.wait
@@ -209,13 +229,29 @@ fn artifact_errors(artifact: &Artifact) -> Errors {
     errors
 }
 
-fn lifecycle_errors(lifecycle: &Lifecycle) -> Errors {
+/// The identity that every task has, where it says more of it.
+fn identity(identity: &Value) -> Errors {
     let mut errors = Errors::default();
-    match lifecycle.hook.as_str() {
-        "prestart" | "poststart" | "poststop" => {}
-        "" => errors.push("no lifecycle hook provided"),
-        other => errors.push(format!("invalid hook: {other}")),
-    }
+    let text = |key: &str| identity[key].as_str().unwrap_or_default();
+    let mode = text("ChangeMode");
+    errors.push_if(
+        !matches!(mode, "" | "noop" | "restart" | "signal"),
+        format!("invalid change_mode: {mode}"),
+    );
+    let signal = text("ChangeSignal").to_uppercase();
+    errors.push_if(
+        !signal.is_empty() && mode != "signal",
+        format!("can only use change_signal={signal:?} with change_mode=\"signal\""),
+    );
+    errors.push_if(
+        !text("Filepath").is_empty() && identity["File"] != true,
+        "file parameter must be true in order to specify filepath",
+    );
+    let is_default = matches!(text("Name"), "" | "default");
+    errors.push_if(
+        is_default && identity["TTL"].as_i64().unwrap_or(0) > 0,
+        "ttl for default identity not yet supported",
+    );
     errors
 }
 

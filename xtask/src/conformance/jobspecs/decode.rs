@@ -54,6 +54,7 @@ fn said_otherwise(job: &Job, expected: &Value) -> Option<String> {
     let surroundings = Surroundings {
         namespaces: Some(BTreeSet::from(["default".to_owned()])),
         memory_oversubscription: false,
+        ..Surroundings::default()
     };
     let validation = validate(job, &surroundings);
     let errors: Vec<&str> = expected["validation_errors"]

@@ -22,6 +22,8 @@ pub(crate) fn node(id: u128, fingerprint: Fingerprint) -> Node {
         status_description: String::new(),
         status_since: Timestamp::ZERO,
         eligibility: Eligibility::Eligible,
+        drain: None,
+        last_drain: None,
         last_heard: Timestamp::ZERO,
         session: 1,
         generation: 0,
