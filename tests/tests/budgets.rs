@@ -28,10 +28,10 @@ const AGENT_BYTES_MAX: u64 = 3 * MIB;
 const TEN_CONTAINERS_BYTES_MAX: u64 = 2 * MIB;
 
 /// What a change of state may write: a container that ends, or one that runs again, with what is known of nine others.
-const CHANGE_BYTES_MAX: u64 = 30_000;
+const CHANGE_BYTES_MAX: u64 = 16_000;
 
 /// What placing a container and stopping it may write, its directories and log files included.
-const PLACE_BYTES_MAX: u64 = 90_000;
+const PLACE_BYTES_MAX: u64 = 80_000;
 
 /// What an idle node may cost the coordinator.
 const NODE_BYTES_MAX: u64 = 20_000;

@@ -61,7 +61,6 @@ pub(crate) struct SpoolCopy {
     offset: u64,
     punched: u64,
     checkpoint: File,
-    checkpoint_path: PathBuf,
     stdout: LogWriter,
     stderr: LogWriter,
 }
@@ -102,7 +101,6 @@ impl SpoolCopy {
             offset,
             punched: 0,
             checkpoint,
-            checkpoint_path,
             stdout,
             stderr,
         })
@@ -191,11 +189,16 @@ impl SpoolCopy {
         )
     }
 
-    /// Copies the rest and removes spool and checkpoint.
+    /// Copies the rest and empties the spool. The files stay for the next run: making and removing them with every restart
+    /// would cost a card more than everything else that a restart writes.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         let drained = self.drain();
-        fs::remove_file(&self.path)?;
-        fs::remove_file(&self.checkpoint_path)?;
+        self.spool.set_len(0)?;
+        self.offset = 0;
+        // Nothing was ever written, and nothing has to be.
+        if self.checkpoint.metadata()?.len() > 0 {
+            self.save()?;
+        }
         drained.map(drop)
     }
 }
@@ -318,6 +321,11 @@ mod tests {
         assert!(copy.drain().unwrap());
         assert_eq!(read(dir.path(), "web.stdout.0"), "old\nnew\n");
         copy.finish().unwrap();
-        assert!(!spool_path(dir.path(), "web").exists());
+        assert_eq!(read(dir.path(), ".web.spool"), "");
+        // The next run goes on with the same files.
+        let mut copy = SpoolCopy::open(dir.path(), "web", &limits()).unwrap();
+        fs::write(copy.path(), "T stdout F next\n").unwrap();
+        copy.drain().unwrap();
+        assert_eq!(read(dir.path(), "web.stdout.0"), "old\nnew\nnext\n");
     }
 }
