@@ -186,33 +186,7 @@ impl Command {
     /// Whatever kept it from being done, in words for the operator.
     pub fn run(&self, session: &mut Session<'_>) -> Result<Exit> {
         match self {
-            Self::Job { verb } => match verb {
-                job::Verb::Run(args) => job::run::run(session, args),
-                job::Verb::Status(args) => job::status::run(session, args),
-                job::Verb::Stop(args) => job::stop::run(session, args),
-                job::Verb::Validate(args) => job::validate::run(session, args),
-                job::Verb::Inspect(args) => job::inspect::run(session, args),
-                job::Verb::Fmt(args) => fmt::run(session, args),
-                job::Verb::Init(args) => job::init::run(session, args),
-                job::Verb::Allocs(args) => job::allocs::allocs(session, args),
-                job::Verb::Explain(args) => job::explain::run(session, args),
-                job::Verb::Deployments(args) => job::allocs::deployments(session, args),
-                job::Verb::Plan(args) => job::plan::run(session, args),
-                job::Verb::History(args) => job::history::run(session, args),
-                job::Verb::Revert(args) => job::revert::run(session, args),
-                job::Verb::Scale(args) => job::scale::run(session, args),
-                job::Verb::ScalingEvents(args) => job::scale::events(session, args),
-                job::Verb::Eval(args) => job::eval::run(session, args),
-                job::Verb::Promote(args) => job::promote::run(session, args),
-                job::Verb::Dispatch(args) => job::dispatch::run(session, args),
-                job::Verb::Periodic { verb } => match verb {
-                    job::periodic::Verb::Force(args) => job::periodic::force(session, args),
-                    job::periodic::Verb::Other(words) => {
-                        unknown(&session.program, Some("job periodic"), words)
-                    }
-                },
-                job::Verb::Other(words) => unknown(&session.program, Some("job"), words),
-            },
+            Self::Job { verb } => run_job(session, verb),
             Self::Node { verb } => match verb {
                 node::Verb::Status(args) => node::status(session, args),
                 node::Verb::Drain(args) => node::drain::run(session, args),
@@ -273,6 +247,35 @@ fn on_deployment(session: &mut Session<'_>, verb: &deployment::Verb) -> Result<E
         deployment::Verb::Fail(args) => deployment::act::fail(session, args),
         deployment::Verb::Unblock(args) => deployment::act::unblock(session, args),
         deployment::Verb::Other(words) => unknown(&session.program, Some("deployment"), words),
+    }
+}
+
+/// Runs what is to be done with jobs.
+fn run_job(session: &mut Session<'_>, verb: &job::Verb) -> Result<Exit> {
+    match verb {
+        job::Verb::Run(args) => job::run::run(session, args),
+        job::Verb::Status(args) => job::status::run(session, args),
+        job::Verb::Stop(args) => job::stop::run(session, args),
+        job::Verb::Validate(args) => job::validate::run(session, args),
+        job::Verb::Inspect(args) => job::inspect::run(session, args),
+        job::Verb::Fmt(args) => fmt::run(session, args),
+        job::Verb::Init(args) => job::init::run(session, args),
+        job::Verb::Allocs(args) => job::allocs::allocs(session, args),
+        job::Verb::Explain(args) => job::explain::run(session, args),
+        job::Verb::Deployments(args) => job::allocs::deployments(session, args),
+        job::Verb::Plan(args) => job::plan::run(session, args),
+        job::Verb::History(args) => job::history::run(session, args),
+        job::Verb::Revert(args) => job::revert::run(session, args),
+        job::Verb::Scale(args) => job::scale::run(session, args),
+        job::Verb::ScalingEvents(args) => job::scale::events(session, args),
+        job::Verb::Eval(args) => job::eval::run(session, args),
+        job::Verb::Promote(args) => job::promote::run(session, args),
+        job::Verb::Dispatch(args) => job::dispatch::run(session, args),
+        job::Verb::Periodic { verb } => match verb {
+            job::periodic::Verb::Force(args) => job::periodic::force(session, args),
+            job::periodic::Verb::Other(words) => unknown(&session.program, Some("job periodic"), words),
+        },
+        job::Verb::Other(words) => unknown(&session.program, Some("job"), words),
     }
 }
 

@@ -92,7 +92,7 @@ job "{id}" {{
 fn a_job_is_updated_one_by_one_or_in_parallel_as_its_health_allows() {
     Fleet::scenario(|fleet| {
         let node = |name: &str| AgentPlan::new(name).images(HELLO);
-        let site = Site::start(fleet, vec![node("a"), node("b")])?;
+        let site = Site::start(fleet, vec![node("edge-1"), node("edge-2")])?;
         site.run_job(&example(1, 0))?;
         let text = site.run_job(&example(1, 1))?;
         ensure!(
@@ -172,7 +172,7 @@ fn scale_and_plan(site: &Site) -> anyhow::Result<()> {
 fn jobs_of_every_type_run_as_often_as_they_should_and_launch_others() {
     Fleet::scenario(|fleet| {
         let node = |name: &str| AgentPlan::new(name).images(HELLO);
-        let mut site = Site::start(fleet, vec![node("a"), node("b")])?;
+        let mut site = Site::start(fleet, vec![node("edge-1"), node("edge-2")])?;
         site.run_job(&script("once", "type = \"batch\"", "", "exit 0"))?;
         await_job(&site, "once", "dead", &["complete"])?;
         site.run_job(&script("all-once", "type = \"sysbatch\"", "", "exit 0"))?;

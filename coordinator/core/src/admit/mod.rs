@@ -9,7 +9,7 @@ mod job_version;
 mod node;
 mod operator;
 
-use holdfast_shared::id::JobKey;
+use holdfast_shared::id::{EvalId, JobKey};
 use holdfast_shared::model::EvalStatus;
 
 use crate::broker::Broker;
@@ -77,24 +77,27 @@ pub(crate) fn admit(ledger: &mut Ledger, broker: &Broker, command: Command) -> R
             index: ledger.state.index,
             ..Response::default()
         }),
-        Command::CancelEvaluation(id) => {
-            let eval = ledger.state.evals.get(&id).cloned();
-            let mut eval = (*eval.ok_or_else(|| Refusal::NotFound(format!("evaluation {id}")))?).clone();
-            if eval.status.is_terminal() {
-                return Err(Refusal::Conflict(format!(
-                    "evaluation {id} is {} already",
-                    eval.status.as_str()
-                )));
-            }
-            eval.status = EvalStatus::Canceled;
-            "canceled by an operator".clone_into(&mut eval.status_description);
-            ledger.put_eval(eval);
-            Ok(Response {
-                index: ledger.index(),
-                ..Response::default()
-            })
-        }
+        Command::CancelEvaluation(id) => cancel_evaluation(ledger, id),
     }
+}
+
+/// Cancels an evaluation that waits, because an operator says so.
+fn cancel_evaluation(ledger: &mut Ledger, id: EvalId) -> Result<Response, Refusal> {
+    let eval = ledger.state.evals.get(&id).cloned();
+    let mut eval = (*eval.ok_or_else(|| Refusal::NotFound(format!("evaluation {id}")))?).clone();
+    if eval.status.is_terminal() {
+        return Err(Refusal::Conflict(format!(
+            "evaluation {id} is {} already",
+            eval.status.as_str()
+        )));
+    }
+    eval.status = EvalStatus::Canceled;
+    "canceled by an operator".clone_into(&mut eval.status_description);
+    ledger.put_eval(eval);
+    Ok(Response {
+        index: ledger.index(),
+        ..Response::default()
+    })
 }
 
 /// Acts on a job that is there.

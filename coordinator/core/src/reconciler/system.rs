@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_shared::id::{AllocId, NodeId};
 use holdfast_shared::model::{Allocation, ClientStatus, DeploymentGroup, Job, PlanCounts, TaskGroup};
-use holdfast_shared::time::Duration;
+use holdfast_shared::time::{Duration, Timestamp};
 
 use super::classify::{Bucket, classify};
 use super::group::Outcome;
@@ -124,13 +124,13 @@ impl SystemTurn<'_> {
                 if alloc.client != ClientStatus::Failed || once {
                     return once && current;
                 }
-                let (at, eval) = (reschedule::failed_at(alloc) + RETRY, alloc.followup_eval);
-                if !current || at <= self.input.now || eval == Some(self.input.eval) {
-                    return stop(None, reason::RESCHEDULED);
-                }
-                if !eval.is_some_and(self.input.is_pending) {
-                    changes.later.push(Later { alloc: alloc.id, at });
-                    counts.reschedule_later += 1;
+                match self.retry_at(alloc).filter(|_| current) {
+                    None => return stop(None, reason::RESCHEDULED),
+                    Some(_) if alloc.followup_eval.is_some_and(self.input.is_pending) => {}
+                    Some(at) => {
+                        changes.later.push(Later { alloc: alloc.id, at });
+                        counts.reschedule_later += 1;
+                    }
                 }
                 true
             }
@@ -138,29 +138,51 @@ impl SystemTurn<'_> {
                 counts.ignore += 1;
                 true
             }
-            Bucket::Reconnecting | Bucket::Untainted => match (self.input.change)(alloc) {
-                Change::InPlace => {
-                    changes.in_place.push(alloc.id);
-                    counts.in_place += 1;
-                    true
-                }
-                Change::Ignore => true,
-                Change::Destructive if !eligible => stop(None, reason::NOT_NEEDED),
-                Change::Destructive if self.update_budget > 0 => {
-                    self.update_budget -= 1;
-                    self.outdated += 1;
-                    let place = self.place(alloc.name.clone(), Some(alloc), alloc.node, PlaceKind::Update);
-                    changes.destructive.push(place);
-                    counts.destructive += 1;
-                    true
-                }
-                Change::Destructive => {
-                    self.outdated += 1;
-                    counts.ignore += 1;
-                    true
-                }
-            },
+            Bucket::Reconnecting | Bucket::Untainted => self.takes_along(alloc, eligible, (changes, counts)),
         }
+    }
+
+    /// Decides about an allocation of an older version; answers whether its place is held.
+    fn takes_along(
+        &mut self,
+        alloc: &Allocation,
+        eligible: bool,
+        (changes, counts): (&mut Changes, &mut PlanCounts),
+    ) -> bool {
+        match (self.input.change)(alloc) {
+            Change::InPlace => {
+                changes.in_place.push(alloc.id);
+                counts.in_place += 1;
+            }
+            Change::Ignore => {}
+            Change::Destructive if !eligible => {
+                changes.stops.push(Stop {
+                    alloc: alloc.id,
+                    client: None,
+                    reason: reason::NOT_NEEDED,
+                });
+                counts.stop += 1;
+                return false;
+            }
+            Change::Destructive if self.update_budget > 0 => {
+                self.update_budget -= 1;
+                self.outdated += 1;
+                let place = self.place(alloc.name.clone(), Some(alloc), alloc.node, PlaceKind::Update);
+                changes.destructive.push(place);
+                counts.destructive += 1;
+            }
+            Change::Destructive => {
+                self.outdated += 1;
+                counts.ignore += 1;
+            }
+        }
+        true
+    }
+
+    /// When a failed allocation is placed anew, unless that is now.
+    fn retry_at(&self, alloc: &Allocation) -> Option<Timestamp> {
+        let at = reschedule::failed_at(alloc) + RETRY;
+        (at > self.input.now && alloc.followup_eval != Some(self.input.eval)).then_some(at)
     }
 
     /// Whether a deployment is to be created, or has reached its goal: every allocation of it that is in contact is healthy.

@@ -76,6 +76,11 @@ pub(super) fn errors(task: &Task, group: &TaskGroup, kind: JobType) -> Errors {
             errors.push(format!("Identity \"default\" is invalid: {}", found.text()));
         }
     }
+    mounts(task, &mut errors);
+    errors
+}
+
+fn mounts(task: &Task, errors: &mut Errors) {
     for (index, mount) in task.volume_mounts.iter().flatten().enumerate() {
         let mode = mount.propagation_mode.as_deref().unwrap_or("private");
         errors.push_if(
@@ -83,7 +88,6 @@ pub(super) fn errors(task: &Task, group: &TaskGroup, kind: JobType) -> Errors {
             format!("Volume Mount ({index}) has an invalid propagation mode: {mode:?}"),
         );
     }
-    errors
 }
 
 fn resources(resources: &Resources) -> Errors {
