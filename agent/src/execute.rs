@@ -108,6 +108,9 @@ impl Runtime {
     }
 
     fn start(&mut self, task: TaskRef) {
+        // Its driver removes what is left of the last run, and must not remove this one later.
+        self.held_back
+            .retain(|effect| !matches!(effect, Effect::Remove(other, _) if *other == task));
         let prepared = self
             .spec_of(&task)
             .and_then(|spec| Ok((self.driver(&spec.driver)?, spec)));

@@ -116,6 +116,7 @@ fn status(runtime: &Runtime) -> Value {
         "epoch": held.epoch,
         "generation": held.generation,
         "store_behind": runtime.store.is_behind(),
+        "store_problem": runtime.store.problem(),
     })
 }
 

@@ -71,6 +71,8 @@ pub struct Runtime {
     pub(crate) lanes: Lanes,
     pub(crate) checks: Checks,
     pub(crate) runs: Runs,
+    /// What removes the traces of tasks that ended: done once it is on the disk that they did.
+    pub(crate) held_back: Vec<Effect>,
     pub(crate) news: UnboundedSender<News>,
     pub(crate) observer: Observer,
     /// Whether the box was rebooted since the store was last written.
@@ -135,7 +137,17 @@ impl Runtime {
             deltas.iter().for_each(log_delta);
             self.store.commit(deltas).await;
         }
-        rest.into_iter().for_each(|effect| self.execute(effect));
+        let behind = self.store.is_behind();
+        if !behind {
+            rest.splice(..0, self.held_back.drain(..));
+        }
+        for effect in rest {
+            match effect {
+                // Should the agent be killed now, the driver still knows how the task ended.
+                Effect::Remove(..) if behind => self.held_back.push(effect),
+                effect => self.execute(effect),
+            }
+        }
     }
 
     /// Hands an input in with the next batch.

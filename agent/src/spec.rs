@@ -25,6 +25,9 @@ pub enum SpecError {
         "this node has no host volume {0:?}: configure it with host_volume, or constrain the job to nodes that have it"
     )]
     NoHostVolume(String),
+    /// A device that was assigned is not there any more.
+    #[error("this node has no device {0} any more: plug it in, or reschedule the allocation")]
+    NoDevice(String),
     /// A kind of volume that there is not.
     #[error("volume {name:?} is of type {kind:?}; only host volumes are supported")]
     VolumeKind {
@@ -59,6 +62,7 @@ pub fn task_spec(subject: Subject<'_>, dir: &TaskDir) -> Result<TaskSpec, SpecEr
         node,
     } = subject;
     refuse(task)?;
+    let devices = devices(subject)?;
     let mut env = TaskEnv::build(
         subject,
         &Paths::inside(task, dir),
@@ -67,12 +71,15 @@ pub fn task_spec(subject: Subject<'_>, dir: &TaskDir) -> Result<TaskSpec, SpecEr
     if !is_contained(task) {
         env.add_host_env(std::env::vars());
     }
-    let config: Map<String, Value> = task
+    let mut config: Map<String, Value> = task
         .config
         .iter()
         .flatten()
         .map(|(key, value)| (key.clone(), env.interpolate_json(value)))
         .collect();
+    if is_contained(task) {
+        hand_over(&mut config, devices);
+    }
     let resources = task.resources();
     let mut spec = TaskSpec {
         id: TaskId {
@@ -125,10 +132,6 @@ fn refuse(task: &Task) -> Result<(), SpecError> {
     given(
         task.artifacts.as_ref().is_some_and(|list| !list.is_empty()),
         "an artifact block",
-    )?;
-    given(
-        task.resources().devices.is_some_and(|list| !list.is_empty()),
-        "a device block",
     )
 }
 
@@ -148,6 +151,46 @@ fn logs(task: &Task) -> LogLimits {
             .unwrap_or(default.max_file_size_mb),
         disabled: config.disabled.unwrap_or_else(|| config.enabled == Some(false)),
     }
+}
+
+/// The nodes in `/dev` of the devices that the task was assigned.
+fn devices(subject: Subject<'_>) -> Result<Vec<String>, SpecError> {
+    let assigned = subject.record.assigned.devices.iter();
+    let of_task = assigned.filter(|it| it.task == subject.task.name);
+    let mut paths = Vec::new();
+    for (name, id) in of_task.flat_map(|it| it.ids.iter().map(|id| (&it.name, id))) {
+        let known = subject
+            .node
+            .fingerprint
+            .devices
+            .iter()
+            .filter(|it| it.id() == *name);
+        let instance = known.flat_map(|it| &it.instances).find(|it| it.id == *id);
+        let instance = instance.ok_or_else(|| SpecError::NoDevice(format!("{name} {id}")))?;
+        paths.push(instance.path.clone());
+    }
+    Ok(paths)
+}
+
+/// Adds devices to those that the task's `config` names, written as those are.
+fn hand_over(config: &mut Map<String, Value>, devices: Vec<String>) {
+    if devices.is_empty() {
+        return;
+    }
+    let listed = config
+        .entry("devices")
+        .or_insert_with(|| Value::Array(Vec::new()));
+    let Some(listed) = listed.as_array_mut() else {
+        return;
+    };
+    let as_blocks = listed.first().is_some_and(Value::is_object);
+    listed.extend(devices.into_iter().map(|path| {
+        if as_blocks {
+            serde_json::json!({ "host_path": path })
+        } else {
+            path.into()
+        }
+    }));
 }
 
 fn ports(subject: Subject<'_>) -> Vec<Port> {
@@ -270,6 +313,26 @@ mod tests {
         let mut job = job(driver);
         change(&mut job.task_groups.as_mut().unwrap()[0]);
         job
+    }
+
+    #[test]
+    fn assigned_devices_are_handed_over_as_the_job_writes_its_own() {
+        let paths = || vec!["/dev/ttyUSB0".to_owned()];
+        for (config, wanted) in [
+            (serde_json::json!({}), serde_json::json!(["/dev/ttyUSB0"])),
+            (
+                serde_json::json!({"devices": ["/dev/x"]}),
+                serde_json::json!(["/dev/x", "/dev/ttyUSB0"]),
+            ),
+            (
+                serde_json::json!({"devices": [{"host_path": "/dev/x"}]}),
+                serde_json::json!([{"host_path": "/dev/x"}, {"host_path": "/dev/ttyUSB0"}]),
+            ),
+        ] {
+            let mut config = config.as_object().unwrap().clone();
+            hand_over(&mut config, paths());
+            assert_eq!(config["devices"], wanted);
+        }
     }
 
     #[test]

@@ -123,6 +123,7 @@ async fn assemble(
         lanes: Lanes::default(),
         checks: Checks::default(),
         runs: Runs::default(),
+        held_back: Vec::new(),
         news,
         observer,
         rebooted: !same_boot,
@@ -143,11 +144,15 @@ async fn assemble(
 }
 
 fn place(config: &Config, identity: &Identity) -> Place {
-    let run = config.socket.parent().unwrap_or_else(|| Path::new("/run"));
     Place {
         data_dir: config.data_dir.clone(),
-        volatile_dir: run.join(format!("state-{}", identity.id.short())),
+        volatile_dir: run_dir(config).join(format!("state-{}", identity.id.short())),
     }
+}
+
+/// A directory in memory.
+fn run_dir(config: &Config) -> &Path {
+    config.socket.parent().unwrap_or_else(|| Path::new("/run"))
 }
 
 /// Keeps a second agent out of `dir`, for as long as the answer lives. Works on a disk that cannot be written, too.
@@ -203,6 +208,7 @@ fn driver_settings(config: &Config, identity: &Identity) -> holdfast_drivers::Se
     holdfast_drivers::Settings {
         node: identity.id.to_string(),
         state_dir: config.data_dir.join("drivers"),
+        volatile_dir: run_dir(config).join(format!("drivers-{}", identity.id.short())),
         supervisor: supervisor(),
         options,
     }

@@ -7,7 +7,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use holdfast_shared::id::AllocId;
@@ -155,8 +155,18 @@ impl TaskDir {
         make(&self.secrets(), if contained { 0o777 } else { 0o700 })?;
         if !contained && let Some(uid) = user_id(user) {
             let path = self.secrets();
-            std::os::unix::fs::chown(&path, Some(uid), None)
-                .map_err(|source| DirError::Make { path, source })?;
+            let give = |found: fs::Metadata| {
+                if found.uid() == uid {
+                    return Ok(());
+                }
+                std::os::unix::fs::chown(&path, Some(uid), None)
+            };
+            fs::metadata(&path)
+                .and_then(give)
+                .map_err(|source| DirError::Make {
+                    path: path.clone(),
+                    source,
+                })?;
         }
         if contained {
             // Its other directories are the container's own; each one more here is a block of flash.
@@ -183,15 +193,22 @@ fn is_name(name: &str) -> bool {
     !matches!(name, "" | "." | ".." | "alloc") && !name.contains(['/', '\0'])
 }
 
+/// Makes a directory, or what is wrong with it right: on a disk that cannot be written, one that is as it should be is
+/// good enough.
 fn make(path: &Path, mode: u32) -> Result<(), DirError> {
-    let fail = |source| DirError::Make {
-        path: path.to_owned(),
-        source,
+    let set = |found: fs::Metadata| {
+        if found.mode() & 0o7777 == mode {
+            return Ok(());
+        }
+        fs::set_permissions(path, Permissions::from_mode(mode))
     };
-    match fs::create_dir_all(path) {
-        Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode)).map_err(fail),
-        Err(error) => Err(fail(error)),
-    }
+    fs::create_dir_all(path)
+        .and_then(|()| fs::metadata(path))
+        .and_then(set)
+        .map_err(|source| DirError::Make {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 #[cfg(test)]

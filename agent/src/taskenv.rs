@@ -337,6 +337,7 @@ pub(crate) mod tests {
             canary: false,
             previous: None,
             ports: vec![port("product-api", 9090, 0), port("web", 20001, 80)],
+            devices: Vec::new(),
             alloc_modify_index: 1,
         };
         AllocRecord {

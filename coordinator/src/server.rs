@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
 use holdfast_broker::{Broker, BrokerConfig, Limits};
-use holdfast_coordinator_core::Coordinator;
+use holdfast_coordinator_core::{Coordinator, Delta, State};
+use holdfast_shared::model::Node;
 use holdfast_shared::wire::PAYLOAD_BYTES_MAX;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -60,6 +61,22 @@ pub enum ServerError {
     },
 }
 
+/// A log without its snapshot may lack something in its middle, and nothing shows it. So whatever a node holds counts as
+/// newer than what is here, and nothing on it is changed until an operator adopts this state.
+fn doubt(store: &mut SledStore, state: &mut State) -> Result<(), StoreError> {
+    warn!("the database was repaired and may lack something: adopt its state when it is complete");
+    let doubted = |node: &Arc<Node>| {
+        Delta::Node(Arc::new(Node {
+            sent_generation: 0,
+            ..Node::clone(node)
+        }))
+    };
+    let deltas: Vec<Delta> = state.nodes.values().map(doubted).collect();
+    deltas.iter().for_each(|delta| state.apply(delta));
+    // Also for the next start, which finds nothing wrong any more.
+    store.commit(&deltas.into_iter().collect())
+}
+
 /// A running coordinator. Call [`Server::stop`] to end it in order.
 pub struct Server {
     http: SocketAddr,
@@ -76,13 +93,16 @@ impl Server {
     /// # Errors
     /// When one of them cannot be had. Nothing is left running then.
     pub async fn start(config: Config) -> Result<Self, ServerError> {
-        let (store, condition) = SledStore::open(&config.data_dir.join(DATABASE))?;
+        let (mut store, condition) = SledStore::open(&config.data_dir.join(DATABASE))?;
         if condition == Condition::Replaced {
             warn!(
                 "the state was lost: the coordinator starts empty, see the data folder for what was put aside"
             );
         }
-        let state = store.load()?;
+        let mut state = store.load()?;
+        if condition == Condition::Repaired {
+            doubt(&mut store, &mut state)?;
+        }
         if let Some(newest) = store.newer_than(state.index)? {
             let index = state.index;
             error!(

@@ -261,6 +261,7 @@ fn run_job(session: &mut Session<'_>, verb: &job::Verb) -> Result<Exit> {
         job::Verb::Fmt(args) => fmt::run(session, args),
         job::Verb::Init(args) => job::init::run(session, args),
         job::Verb::Allocs(args) => job::allocs::allocs(session, args),
+        job::Verb::Explain(args) => job::explain::run(session, args),
         job::Verb::Deployments(args) => job::allocs::deployments(session, args),
         job::Verb::Plan(args) => job::plan::run(session, args),
         job::Verb::History(args) => job::history::run(session, args),

@@ -7,9 +7,11 @@
 //! default ports, and leave nothing behind.
 //!
 //! The harness knows no job, no allocation and no MQTT: it starts binaries, cuts cables and reads what
-//! `edgectl` and HTTP show. Which flags the binaries take is known in [`process`] only.
+//! `edgectl` and HTTP show. Which flags the binaries take is known in `coordinator` and `agent` only.
 
+mod agent;
 mod cgroup;
+mod coordinator;
 mod dice;
 pub mod edgectl;
 mod fleet;
@@ -26,11 +28,12 @@ pub mod site;
 pub mod usage;
 mod wait;
 
+pub use agent::{Agent, AgentPlan};
+pub use coordinator::{Coordinator, CoordinatorPlan};
 pub use dice::Dice;
 pub use fleet::{Fleet, FleetName};
 pub use http::{HttpResponse, enter_network, http_get, http_request};
 pub use image::{Image, STAND_IN_IMAGES};
 pub use machine::Machine;
-pub use process::{Agent, AgentPlan, Coordinator, CoordinatorPlan};
 pub use program::Program;
 pub use wait::{holds_for, let_pass, wait_for};

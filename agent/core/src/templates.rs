@@ -87,18 +87,23 @@ impl Agent {
         }
     }
 
-    /// A template that cannot be rendered keeps a task from starting; one that runs keeps what it has.
+    /// A template that cannot be rendered keeps a task from starting. One that ran before goes on with the last content: the
+    /// disk may be full.
     fn on_render_failed(&mut self, reference: &TaskRef, phase: TaskPhase, message: &str) {
         let now = self.now;
         let Some(task) = self.task_mut(reference) else {
             return;
         };
         task.event(now, "Template", message);
-        if phase == TaskPhase::Rendering {
+        let ran_before = task.state.started_at.is_set();
+        if phase == TaskPhase::Rendering && !ran_before {
             task.event(now, "Not Restarting", "Error was unrecoverable");
             task.fail(now);
         }
         self.report(reference.alloc);
+        if phase == TaskPhase::Rendering && ran_before {
+            self.start_task(reference);
+        }
     }
 
     fn on_first_render(&mut self, reference: &TaskRef, rendered: &Rendered) {

@@ -91,6 +91,8 @@ pub struct DriverContext {
     pub node: String,
     /// A directory of the agent's own where a driver may keep files; it survives reboots.
     pub state_dir: PathBuf,
+    /// The same in memory, for while that cannot be written.
+    pub volatile_dir: PathBuf,
     /// How to run [`crate::supervise::main`]: program and leading arguments.
     pub supervisor: Vec<OsString>,
     /// The operator's options for this driver.

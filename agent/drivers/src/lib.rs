@@ -9,6 +9,7 @@ pub mod error;
 pub mod logs;
 pub mod podman;
 pub mod raw_exec;
+mod record;
 pub mod signal;
 pub mod supervise;
 pub mod task;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub node: String,
     /// The agent's directory for driver state; each driver gets a folder in it.
     pub state_dir: PathBuf,
+    /// The same in memory, for while that cannot be written.
+    pub volatile_dir: PathBuf,
     /// How to run [`supervise::main`]: program and leading arguments.
     pub supervisor: Vec<OsString>,
     /// The operator's options by driver name.
@@ -97,6 +100,7 @@ impl Drivers {
             let context = DriverContext {
                 node: settings.node.clone(),
                 state_dir: settings.state_dir.join(kind.name),
+                volatile_dir: settings.volatile_dir.join(kind.name),
                 supervisor: settings.supervisor.clone(),
                 options: options.cloned().unwrap_or_default(),
                 events: events.clone(),

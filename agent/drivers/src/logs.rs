@@ -17,4 +17,16 @@ mod spool;
 
 pub use pump::LogPump;
 pub(crate) use rotation::current_log;
-pub(crate) use spool::{spool_bytes, spool_path};
+pub(crate) use spool::{make_spool, spool_bytes, spool_path};
+
+use crate::driver::DriverEvent;
+use crate::task::TaskId;
+
+/// Tells people that a task runs without log files.
+pub(crate) fn output_dropped(task: &TaskId, cause: &str) -> DriverEvent {
+    DriverEvent::Progress {
+        task: task.clone(),
+        kind: "Logs",
+        message: format!("Its output is dropped until it is started again: {cause}"),
+    }
+}

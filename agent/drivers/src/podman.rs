@@ -14,6 +14,7 @@ mod passthrough;
 mod pod;
 mod watch;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -34,7 +35,7 @@ use crate::driver::{
     Driver, DriverContext, DriverEvent, DriverInfo, Found, Handle, Recovered, Running, Stats,
 };
 use crate::error::{ConfigError, DriverError, StartError};
-use crate::logs::LogPump;
+use crate::logs::{LogPump, make_spool, output_dropped};
 use crate::signal::Signal;
 use crate::task::{TaskId, TaskSpec};
 use client::{ContainerState, start_error};
@@ -148,6 +149,7 @@ impl Podman {
     async fn start_task(self: &Arc<Self>, spec: &TaskSpec) -> Result<(Handle, Running), StartError> {
         let config = PodmanConfig::read(&spec.config)?;
         let image = self.image(&spec.id, &config.image).await?;
+        let spec = &*self.loggable(spec, &config);
         let body = container::container(spec, &config, &image, &self.node)?;
         let name = spec.id.to_string();
         if let Some(old) = self.inspect(&name).await? {
@@ -170,6 +172,21 @@ impl Podman {
                 Err(error)
             }
         }
+    }
+
+    /// The task as it can be run: without log files where they cannot be written, because podman would not start it.
+    fn loggable<'a>(&self, spec: &'a TaskSpec, config: &PodmanConfig) -> Cow<'a, TaskSpec> {
+        if !container::has_log_files(spec, config) {
+            return Cow::Borrowed(spec);
+        }
+        let Err(error) = make_spool(&spec.log_dir, &spec.id.task) else {
+            return Cow::Borrowed(spec);
+        };
+        let cause = format!("cannot write to {}: {error}", spec.log_dir.display());
+        self.send(output_dropped(&spec.id, &cause));
+        let mut silent = spec.clone();
+        silent.logs.disabled = true;
+        Cow::Owned(silent)
     }
 
     /// Starts a created container.

@@ -7,9 +7,7 @@
 mod config;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,10 +26,11 @@ use crate::driver::{
     wall_clock_ms,
 };
 use crate::error::{ConfigError, DriverError, StartError};
-use crate::logs::current_log;
+use crate::logs::{current_log, output_dropped};
 use crate::process::{ProcessId, boot_id, session_usage};
+use crate::record::{Record, RecordFile, Records};
 use crate::signal::Signal;
-use crate::supervise::{Answer, Order, Record, write_record};
+use crate::supervise::{Answer, Order};
 use crate::task::{TaskId, TaskSpec};
 use config::RawExecConfig;
 
@@ -69,13 +68,16 @@ struct RawExec {
 }
 
 impl RawExec {
-    fn record_path(&self, task: &TaskId) -> PathBuf {
-        self.context.state_dir.join(format!("{}.json", file_name(task)))
+    fn records(&self) -> Records {
+        Records {
+            lasting: self.context.state_dir.clone(),
+            volatile: self.context.volatile_dir.clone(),
+        }
     }
 
     /// The record of a task started since boot or before; `None` when there is none.
     fn record(&self, task: &TaskId) -> Option<Record> {
-        serde_json::from_slice(&fs::read(self.record_path(task)).ok()?).ok()
+        self.records().of(task).read()
     }
 
     /// The record of a task that runs although its file cannot be read, rebuilt from its handle: without it a second copy
@@ -101,7 +103,7 @@ impl RawExec {
             return None;
         }
         // What cannot be written now is rebuilt again by the next agent.
-        let _ = write_record(&self.record_path(&handle.task), &record);
+        let _ = self.records().of(&handle.task).write(&record);
         Some(record)
     }
 
@@ -124,11 +126,13 @@ impl RawExec {
             self.remove_task(&spec.id).await?;
         }
         let order = self.order(spec, &config)?;
-        fs::create_dir_all(&self.context.state_dir).map_err(|error| {
-            StartError::recoverable(format!("cannot create the state directory: {error}"))
-        })?;
         match self.supervise(&order).await {
-            Ok(Answer::Started(record)) => Ok(self.adopt(&record, spec)),
+            Ok(Answer::Started { record, dropped }) => {
+                if let Some(cause) = dropped {
+                    let _ = self.context.events.send(output_dropped(&spec.id, &cause));
+                }
+                Ok(self.adopt(&record, spec))
+            }
             Ok(Answer::Failed(problem)) => Err(StartError::permanent(problem)),
             Err(error) => Err(StartError::recoverable(format!(
                 "cannot start a supervisor: {error}"
@@ -139,7 +143,7 @@ impl RawExec {
     fn order(&self, spec: &TaskSpec, config: &RawExecConfig) -> Result<Order, StartError> {
         let logs = ["stdout", "stderr"].map(|stream| current_log(&spec.log_dir, &spec.id.task, stream));
         Ok(Order {
-            record: self.record_path(&spec.id),
+            record: self.records().of(&spec.id),
             task: spec.id.clone(),
             job: spec.job.clone(),
             spec_hash: spec.spec_hash.clone(),
@@ -195,10 +199,10 @@ impl RawExec {
         {
             let (done, exited) = watch::channel(false);
             watched.insert(spec.id.clone(), exited);
-            let (record, path) = (record.clone(), self.record_path(&spec.id));
+            let (record, file) = (record.clone(), self.records().of(&spec.id));
             let (events, watched) = (self.context.events.clone(), self.watched.clone());
             tokio::spawn(async move {
-                let exit = wait_for_exit(record, &path).await;
+                let exit = wait_for_exit(record, &file).await;
                 let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
                 // A task that was removed meanwhile has nothing to report any more.
                 if watched.remove(&exit.task).is_some() {
@@ -238,25 +242,16 @@ impl RawExec {
         self.lock().remove(task);
         self.stop_task(task, Signal::KILL, KILL_GRACE).await?;
         self.context.logs.finish(task).await;
-        match fs::remove_file(self.record_path(task)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(DriverError::io(
-                format!("remove the record of task {task}"),
-                error,
-            )),
-            _ => Ok(()),
-        }
+        self.records()
+            .of(task)
+            .remove()
+            .map_err(|error| DriverError::io(format!("remove the record of task {task}"), error))
     }
 
     fn list_tasks(&self) -> Vec<Found> {
-        let entries = fs::read_dir(&self.context.state_dir)
+        self.records()
+            .list()
             .into_iter()
-            .flatten()
-            .flatten();
-        let paths = entries
-            .map(|entry| entry.path())
-            .filter(|path| path.extension() == Some("json".as_ref()));
-        paths
-            .filter_map(|path| serde_json::from_slice::<Record>(&fs::read(path).ok()?).ok())
             .map(|record| Found {
                 handle: handle(&record),
                 running: is_running(&record),
@@ -303,7 +298,10 @@ impl Driver for RawExec {
         let record = self.record(&handle.task).or_else(|| self.rebuilt(handle, spec));
         let recovered = match record {
             Some(record) if is_running(&record) => Recovered::Running(self.adopt(&record, spec).1),
-            Some(record) if record.exit.is_some() => Recovered::Exited(exit(&record)),
+            // One of an earlier run says nothing of this one: the disk may not have taken a newer one.
+            Some(record) if record.exit.is_some() && self::handle(&record) == *handle => {
+                Recovered::Exited(exit(&record))
+            }
             // It was running when the box or its supervisor went down.
             _ => Recovered::Gone,
         };
@@ -370,14 +368,12 @@ fn is_running(record: &Record) -> bool {
 }
 
 /// Waits for the supervisor, and for the task itself should the supervisor be killed before it.
-async fn wait_for_exit(record: Record, path: &std::path::Path) -> Exit {
+async fn wait_for_exit(record: Record, file: &RecordFile) -> Exit {
     record.supervisor.exited().await;
     record.main.exited().await;
-    let written = fs::read(path)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok());
     exit(
-        &written
+        &file
+            .read()
             .filter(|written| written.main == record.main)
             .unwrap_or(record),
     )
@@ -402,17 +398,4 @@ fn exit(record: &Record) -> Exit {
         oom_killed: false,
         time_ms: record.exit.map_or_else(wall_clock_ms, |status| status.time_ms),
     }
-}
-
-/// A task's id as a file name: what is not plain is written as `%XX`.
-fn file_name(task: &TaskId) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    let escape = |byte: u8| {
-        if plain(byte) {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        }
-    };
-    task.to_string().bytes().map(escape).collect()
 }

@@ -9,7 +9,7 @@
 //! and one that failed; a shell wrapper costs as much memory and re-parses arguments.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::driver::wall_clock_ms;
 use crate::process::{ProcessId, boot_id};
+use crate::record::{Record, RecordFile, Status};
 use crate::signal::Signal;
 use crate::task::TaskId;
 
@@ -30,7 +31,7 @@ const REAP: Duration = Duration::from_secs(2);
 /// What a supervisor is asked to run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
-    pub(crate) record: PathBuf,
+    pub(crate) record: RecordFile,
     pub(crate) task: TaskId,
     pub(crate) job: String,
     pub(crate) spec_hash: String,
@@ -45,42 +46,27 @@ pub(crate) struct Order {
     pub(crate) oom_score_adj: Option<i64>,
 }
 
-/// What is on disk about a raw_exec task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Record {
-    pub(crate) task: TaskId,
-    pub(crate) job: String,
-    pub(crate) spec_hash: String,
-    pub(crate) log_dir: Option<PathBuf>,
-    pub(crate) boot: String,
-    pub(crate) supervisor: ProcessId,
-    pub(crate) main: ProcessId,
-    pub(crate) exit: Option<Status>,
-}
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Status {
-    /// Exit code, 128 + signal when killed by one.
-    pub(crate) code: i32,
-    pub(crate) signal: i32,
-    pub(crate) time_ms: u64,
-}
-
 /// The supervisor's one line to the agent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    Started(Record),
+    Started {
+        record: Record,
+        /// Why the task's output is dropped, if it is.
+        dropped: Option<String>,
+    },
     Failed(String),
 }
 
 /// Runs as the supervisor of the task that standard input describes. Does not return before the task has ended.
 pub fn main() -> ExitCode {
     match start() {
-        Ok((record, path)) => {
-            answer(&Answer::Started(record.clone()));
+        Ok((record, file, dropped)) => {
+            answer(&Answer::Started {
+                record: record.clone(),
+                dropped,
+            });
             detach_output();
-            finish(record, &path);
+            finish(record, &file);
             ExitCode::SUCCESS
         }
         Err(problem) => {
@@ -96,7 +82,7 @@ fn answer(answer: &Answer) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-fn start() -> Result<(Record, PathBuf), String> {
+fn start() -> Result<(Record, RecordFile, Option<String>), String> {
     let mut text = String::new();
     io::stdin()
         .read_to_string(&mut text)
@@ -108,7 +94,7 @@ fn start() -> Result<(Record, PathBuf), String> {
     // Processes that leave the task's group still end up here and are killed with it.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|error| format!("cannot adopt orphans: {error}"))?;
-    let main = spawn(&order)?;
+    let (main, dropped) = spawn(&order)?;
     let me = rustix::process::getpid().as_raw_nonzero().get();
     let record = Record {
         task: order.task,
@@ -122,18 +108,25 @@ fn start() -> Result<(Record, PathBuf), String> {
         main,
         exit: None,
     };
-    write_record(&order.record, &record).map_err(|error| {
+    order.record.write(&record).map_err(|error| {
         let _ = main.signal_group(Signal::KILL);
-        format!("cannot write {}: {error}", order.record.display())
+        format!("cannot write the task's record: {error}")
     })?;
-    Ok((record, order.record))
+    Ok((record, order.record, dropped))
 }
 
-fn spawn(order: &Order) -> Result<ProcessId, String> {
-    let [stdout, stderr] = match &order.logs {
-        Some(paths) => [append(&paths[0])?, append(&paths[1])?],
-        None => [Stdio::null(), Stdio::null()],
+/// Starts the task. Also answers why its output is dropped, if it is: that is no reason not to run it.
+fn spawn(order: &Order) -> Result<(ProcessId, Option<String>), String> {
+    let opened = order
+        .logs
+        .as_ref()
+        .map(|[stdout, stderr]| append(stdout).and_then(|stdout| Ok([stdout, append(stderr)?])));
+    let (opened, dropped) = match opened {
+        Some(Ok(opened)) => (Some(opened), None),
+        Some(Err(problem)) => (None, Some(problem)),
+        None => (None, None),
     };
+    let [stdout, stderr] = opened.unwrap_or_else(|| [Stdio::null(), Stdio::null()]);
     let mut command = Command::new(&order.program);
     command
         .args(&order.args)
@@ -164,7 +157,8 @@ fn spawn(order: &Order) -> Result<ProcessId, String> {
     }
     let pid = i32::try_from(child.id()).expect("Linux pids are positive i32");
     // Not reaped before `finish`, so its /proc entry is there even when it has exited already.
-    ProcessId::of(pid).ok_or_else(|| "cannot read /proc".to_owned())
+    let main = ProcessId::of(pid).ok_or("cannot read /proc")?;
+    Ok((main, dropped))
 }
 
 fn append(path: &Path) -> Result<Stdio, String> {
@@ -182,7 +176,7 @@ fn detach_output() {
     }
 }
 
-fn finish(mut record: Record, path: &Path) {
+fn finish(mut record: Record, file: &RecordFile) {
     let status = loop {
         match rustix::process::wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == record.main.pid => break status,
@@ -195,7 +189,7 @@ fn finish(mut record: Record, path: &Path) {
     record.exit = Some(Status::of(status));
     // A full disk must not make a batch task run twice: keep trying for a while.
     let deadline = Instant::now() + Duration::from_secs(600);
-    while write_record(path, &record).is_err() && Instant::now() < deadline {
+    while file.write(&record).is_err() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_secs(1));
     }
 }
@@ -236,12 +230,4 @@ fn children() -> Vec<Pid> {
     text.split_ascii_whitespace()
         .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
         .collect()
-}
-
-/// Replaces the record in one step.
-pub(crate) fn write_record(path: &Path, record: &Record) -> io::Result<()> {
-    let scratch = path.with_extension("new");
-    let mut file = File::create(&scratch)?;
-    file.write_all(&serde_json::to_vec(record).expect("plain data always serialises"))?;
-    fs::rename(&scratch, path)
 }

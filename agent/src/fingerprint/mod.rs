@@ -4,6 +4,7 @@
 //! waits: a box without a default route, without podman or without `/sys` has fewer attributes, that is all.
 
 mod cpu;
+mod devices;
 mod drivers;
 mod kernel;
 mod memory;
@@ -41,7 +42,7 @@ impl Findings {
     }
 }
 
-/// What does not change while the agent runs; networks and drivers come and go.
+/// What does not change while the agent runs; networks, drivers and devices come and go.
 fn probe(config: &Config) -> Fingerprint {
     let mut found = Findings::default();
     cpu::probe(&mut found);
@@ -88,11 +89,12 @@ fn probe(config: &Config) -> Fingerprint {
     }
 }
 
-/// `fixed` with the networks and drivers as they are now.
+/// `fixed` with the networks, drivers and devices as they are now.
 fn refresh(fixed: &Fingerprint, config: &Config, infos: &[DriverInfo]) -> Fingerprint {
     let mut fingerprint = fixed.clone();
     network::probe(&mut fingerprint, &config.host_networks);
     drivers::probe(&mut fingerprint, infos);
+    fingerprint.devices = devices::probe();
     // What the operator says wins over what comes and goes, too.
     fingerprint.attributes.extend(config.attributes.clone());
     fingerprint

@@ -131,6 +131,8 @@ struct Connection<'a> {
     answer_by: Option<Instant>,
     /// Another agent is the node.
     is_displaced: bool,
+    /// Messages that could not be understood.
+    garbled: u64,
 }
 
 impl<'a> Connection<'a> {
@@ -153,6 +155,7 @@ impl<'a> Connection<'a> {
             is_up: false,
             answer_by: None,
             is_displaced: false,
+            garbled: 0,
         }
     }
 
@@ -227,7 +230,12 @@ impl<'a> Connection<'a> {
                 self.events.send(message).await.map_err(|_| "the agent ends")
             }
             Err(error) => {
-                tracing::warn!(topic = publish.topic, %error, "a message cannot be understood");
+                self.garbled += 1;
+                // Whoever sends many must not fill the log.
+                if self.garbled.is_power_of_two() {
+                    let so_far = self.garbled;
+                    tracing::warn!(topic = publish.topic, %error, so_far, "a message cannot be understood");
+                }
                 Ok(())
             }
         }

@@ -6,10 +6,10 @@ use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use holdfast_agent_core::LocalState;
 use holdfast_shared::wire::Held;
 
-use super::{Engine, Loaded, Place, log_file, record};
+use super::record::{self, Contents, Records};
+use super::{Engine, Place, log_file};
 
 /// Upper bound of sled's cache; what an agent keeps is far smaller.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
@@ -30,62 +30,82 @@ pub enum Opened {
     },
     /// It was damaged beyond repair and lies at this place; the store is empty.
     Quarantined(PathBuf),
-    /// The disk cannot be written: what was read lies in memory, and so do changes.
+    /// The disk cannot be written: changes wait in memory.
     Volatile,
 }
 
+/// What opening a store has come to.
+pub(super) struct Found {
+    /// The database; `None` when it can only be read.
+    pub(super) engine: Option<Engine>,
+    /// What it holds.
+    pub(super) contents: Contents,
+    /// How the opening went.
+    pub(super) opened: Opened,
+    /// Something may be missing, and must come back: a node that holds nothing is sent the whole set.
+    pub(super) asks_for_everything: bool,
+}
+
 /// Opens the store at `place`: step by step with less, at last with nothing.
-pub(super) fn open(place: &Place) -> (Option<Engine>, Loaded) {
+pub(super) fn open(place: &Place) -> Found {
+    place.finish_exchange();
     let path = place.path();
     let marker = Marker::set(place.data_dir.join("opening"));
     let mut repaired = remove_unfinished_snapshots(&path);
     // Where a panic ends the process, only the next start can do something about its reason.
     repaired |= marker.panics > 0 && remove_newest_snapshot(&path);
+    // sled's log is not complete without its snapshot once it has used a part of it again.
     let mut bare = marker.panics > 0 && snapshots(&path).is_empty();
     let mut outcome = if marker.panics >= PANICS_MAX {
         Err(Failure::Damaged)
     } else {
-        attempt(&path, true)
+        attempt(&path)
     };
     while matches!(outcome, Err(Failure::Damaged))
         && marker.panics < PANICS_MAX
         && remove_newest_snapshot(&path)
     {
         (repaired, bare) = (true, snapshots(&path).is_empty());
-        outcome = attempt(&path, true);
+        outcome = attempt(&path);
     }
-    let (engine, loaded) = match outcome {
-        Ok((engine, mut state, boot_id, lost_records)) => {
-            if bare {
-                // sled's log is not complete without its snapshot once it has used a part of it again. What is missing
-                // must come back: a node that holds nothing is sent the whole set.
-                state.held = Held::default();
-            }
-            let clean = !repaired && lost_records == 0;
-            let opened = if clean {
-                Opened::Clean
-            } else {
-                Opened::Repaired { lost_records }
-            };
-            (
-                Some(engine),
-                Loaded {
-                    state,
-                    boot_id,
-                    opened,
-                },
-            )
+    let (engine, records, fallback) = match outcome {
+        Ok((engine, records)) => (Some(engine), records, None),
+        Err(Failure::Damaged) => {
+            let (engine, aside) = start_empty(place, &path);
+            (engine, Records::new(), Some(Opened::Quarantined(aside)))
         }
-        Err(Failure::Damaged) => start_empty(place, &path),
-        Err(Failure::Disk) => open_copy(place, &path),
+        Err(Failure::Disk) => (None, read_copy(place, &path), Some(Opened::Volatile)),
     };
     marker.clear();
-    (engine, loaded)
+    let mut records = records;
+    for (key, value) in place.waiting() {
+        match value {
+            Some(value) => drop(records.insert(key, value)),
+            None => drop(records.remove(&key)),
+        }
+    }
+    let mut contents = Contents::of(records);
+    let lost_records = contents.damaged.len();
+    let asks_for_everything = bare || lost_records > 0;
+    if asks_for_everything {
+        contents.state.held = Held::default();
+    }
+    let opened = match fallback {
+        Some(opened) => opened,
+        None if repaired || lost_records > 0 => Opened::Repaired { lost_records },
+        None => Opened::Clean,
+    };
+    Found {
+        engine,
+        contents,
+        opened,
+        asks_for_everything,
+    }
 }
 
 /// Opens the database in `path` again, after a failure.
-pub(super) fn reopen(path: &Path) -> Option<Engine> {
-    attempt(path, true).ok().map(|(engine, ..)| engine)
+pub(super) fn reopen(path: &Path) -> Option<(Engine, Records)> {
+    attempt(path).ok()
 }
 
 enum Failure {
@@ -95,7 +115,7 @@ enum Failure {
     Disk,
 }
 
-fn attempt(path: &Path, durable: bool) -> Result<(Engine, LocalState, String, usize), Failure> {
+fn attempt(path: &Path) -> Result<(Engine, Records), Failure> {
     let open = || -> Result<_, sled::Error> {
         let db = sled::Config::default()
             .path(path)
@@ -104,9 +124,10 @@ fn attempt(path: &Path, durable: bool) -> Result<(Engine, LocalState, String, us
             // Every commit flushes; a thread that does it again only wears the card.
             .flush_every_ms(None)
             .open()?;
-        let (state, boot_id, lost) = record::load(&db)?;
+        let records = record::load(&db)?;
         let log = File::open(log_file(path))?;
-        Ok((Engine { db, log, durable }, state, boot_id, lost))
+        let path = path.to_owned();
+        Ok((Engine { path, db, log }, records))
     };
     // sled panics on some damage. Where panics abort, the marker tells the next start.
     match catch_unwind(AssertUnwindSafe(open)) {
@@ -161,50 +182,27 @@ fn is_unfinished(snapshot: &Path) -> bool {
         .is_some_and(|extension| extension == "generating")
 }
 
-fn start_empty(place: &Place, path: &Path) -> (Option<Engine>, Loaded) {
+/// Puts a store aside, and opens an empty one in its place.
+fn start_empty(place: &Place, path: &Path) -> (Option<Engine>, PathBuf) {
     // One damaged store is kept for whoever wants to look; more would fill the disk.
     let aside = place.data_dir.join("state.damaged");
     let _ = fs::remove_dir_all(&aside);
     if fs::rename(path, &aside).is_err() {
         let _ = fs::remove_dir_all(path);
     }
-    let engine = attempt(path, true).ok().map(|(engine, ..)| engine);
-    let loaded = Loaded {
-        state: LocalState::default(),
-        boot_id: String::new(),
-        opened: Opened::Quarantined(aside),
-    };
-    (engine, loaded)
+    (attempt(path).ok().map(|(engine, _)| engine), aside)
 }
 
-/// Opens a copy in memory of a store on a disk that cannot be written.
-fn open_copy(place: &Place, path: &Path) -> (Option<Engine>, Loaded) {
+/// Reads a store on a disk that cannot be written from a copy in memory: sled writes when it opens one.
+fn read_copy(place: &Place, path: &Path) -> Records {
     let copy = place.volatile_dir.join("state");
     let _ = fs::remove_dir_all(&copy);
-    let opened = copy_dir(path, &copy)
-        .map_err(|_| Failure::Disk)
-        .and_then(|()| attempt(&copy, false));
-    match opened {
-        Ok((engine, state, boot_id, _)) => (
-            Some(engine),
-            Loaded {
-                state,
-                boot_id,
-                opened: Opened::Volatile,
-            },
-        ),
-        Err(_) => {
-            let (state, boot_id) = (LocalState::default(), String::new());
-            (
-                None,
-                Loaded {
-                    state,
-                    boot_id,
-                    opened: Opened::Volatile,
-                },
-            )
-        }
-    }
+    let records = copy_dir(path, &copy)
+        .ok()
+        .and_then(|()| reopen(&copy))
+        .map(|(_, records)| records);
+    let _ = fs::remove_dir_all(&copy);
+    records.unwrap_or_default()
 }
 
 pub(super) fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {

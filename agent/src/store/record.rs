@@ -1,18 +1,19 @@
 //! Keys and values: every record is a version byte and postcard, under a key that names it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_agent_core::{LocalDelta, LocalState, record::SpecKey};
-use holdfast_shared::wire::Held;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use super::Changes;
 
 /// Version of the records' format.
 const VERSION: u8 = 1;
 
 /// The boot during which the store was last written.
 pub(super) const BOOT: &[u8] = b"boot";
-const HELD: &[u8] = b"held";
+pub(super) const HELD: &[u8] = b"held";
 const CATALOG: &[u8] = b"catalog";
 const ALLOC: &[u8] = b"alloc/";
 const SPEC: &[u8] = b"spec/";
@@ -49,30 +50,54 @@ pub(super) fn decode(key: &[u8], value: &[u8], state: &mut LocalState) -> Option
     (encode(&delta).0 == key).then(|| state.apply(delta))
 }
 
-/// Everything in `db`, as changes.
-pub(super) fn dump(db: &sled::Db) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+/// Records as they lie on the disk, by key.
+pub(super) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// What records come to.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    /// Their meaning.
+    pub(super) state: LocalState,
+    /// The boot during which they were written.
+    pub(super) boot_id: String,
+    /// Those that can be read.
+    pub(super) records: Records,
+    /// Keys of those that cannot.
+    pub(super) damaged: BTreeSet<Vec<u8>>,
+}
+
+/// Reads everything in `db`.
+pub(super) fn load(db: &sled::Db) -> Result<Records, sled::Error> {
     db.iter()
-        .flatten()
-        .map(|(key, value)| (key.to_vec(), Some(value.to_vec())))
+        .map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())))
         .collect()
 }
 
-/// The records of `db`, its boot, and how many records could not be read.
-pub(super) fn load(db: &sled::Db) -> Result<(LocalState, String, usize), sled::Error> {
-    let (mut state, mut boot, mut damaged) = (LocalState::default(), String::new(), 0);
-    for entry in db.iter() {
-        let (key, value) = entry?;
-        if *key == *BOOT {
-            boot = String::from_utf8_lossy(&value).into_owned();
-        } else if decode(&key, &value, &mut state).is_none() {
-            damaged += 1;
+impl Contents {
+    /// Finds out what `records` mean.
+    pub(super) fn of(records: Records) -> Self {
+        let mut contents = Self::default();
+        for (key, value) in records {
+            if *key == *BOOT {
+                contents.boot_id = String::from_utf8_lossy(&value).into_owned();
+            } else if decode(&key, &value, &mut contents.state).is_none() {
+                contents.damaged.insert(key);
+                continue;
+            }
+            contents.records.insert(key, value);
         }
+        contents
     }
-    if damaged > 0 {
-        // What is missing must come back: a node that holds nothing is sent the whole set.
-        state.held = Held::default();
-    }
-    Ok((state, boot, damaged))
+}
+
+/// Changes as one text, for a file of their own.
+pub(super) fn encode_changes(changes: &Changes<'_>) -> Vec<u8> {
+    bytes(changes)
+}
+
+/// The changes in such a text; none when it makes no sense.
+pub(super) fn decode_changes(text: &[u8]) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+    read(text).unwrap_or_default()
 }
 
 fn alloc_key(id: u128) -> Vec<u8> {

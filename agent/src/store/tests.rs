@@ -36,6 +36,7 @@ fn alloc(number: u128) -> LocalDelta {
         canary: false,
         previous: None,
         ports: Vec::new(),
+        devices: Vec::new(),
         alloc_modify_index: 3,
     };
     LocalDelta::Alloc(Box::new(AllocRecord {
@@ -333,7 +334,7 @@ fn a_disk_that_cannot_be_written_keeps_its_records_and_takes_the_changes_later()
     let (mut store, loaded) = open(dir.path());
     assert_eq!(loaded.opened, Opened::Volatile);
     assert_eq!(loaded.state, state);
-    store.commit(&[alloc(99)]).unwrap();
+    store.commit(&[alloc(99)]).unwrap_err();
     assert!(store.is_behind());
     store.retry().unwrap_err();
     drop(blocker);
@@ -456,13 +457,45 @@ fn a_read_only_disk_gives_its_records_and_takes_changes_when_it_can_be_written_a
     disk.set_read_only(true);
     let (mut store, loaded) = Store::open(place.clone());
     assert_eq!((loaded.opened, loaded.state.allocs.len()), (Opened::Volatile, 1));
-    store.commit(&[alloc(2)]).unwrap();
+    store.commit(&[alloc(2)]).unwrap_err();
     store.retry().unwrap_err();
+    // An agent that is killed and started again meanwhile has lost nothing.
+    drop(store);
+    let (mut store, loaded) = Store::open(place.clone());
+    assert_eq!((loaded.opened, loaded.state.allocs.len()), (Opened::Volatile, 2));
+    store
+        .commit(&[LocalDelta::RemoveAlloc(AllocId(1)), alloc(3)])
+        .unwrap_err();
     disk.set_read_only(false);
     store.retry().unwrap();
     drop(store);
+    assert!(place.waiting().is_empty());
     let loaded = reopened(&place);
     assert_eq!((loaded.opened, loaded.state.allocs.len()), (Opened::Clean, 2));
+}
+
+#[test]
+fn a_database_that_failed_is_replaced_by_a_new_one_with_everything_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let (mut store, _) = open(dir.path());
+    store.give_up();
+    store
+        .commit(&[LocalDelta::RemoveAlloc(AllocId(3)), alloc(99)])
+        .unwrap_err();
+    assert!(store.is_behind());
+    store.retry().unwrap();
+    assert!(!store.is_behind());
+    store.commit(&[alloc(100)]).unwrap();
+    drop(store);
+    let place = place(dir.path());
+    let loaded = reopened(&place);
+    assert_eq!((loaded.opened, loaded.state.allocs.len()), (Opened::Clean, 21));
+    // A crash in the middle of the exchange.
+    for state in ["old", "new"] {
+        fs::rename(place.path(), place.beside(state)).unwrap();
+        assert_eq!(reopened(&place).state.allocs.len(), 21, "{state}");
+    }
 }
 
 #[test]

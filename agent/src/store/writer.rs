@@ -1,11 +1,10 @@
 //! The store in a thread of its own: a memory card that takes seconds to confirm a write stops the agent's decisions for
 //! that long, but neither its keep-alives nor what its tasks and drivers do.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holdfast_agent_core::LocalDelta;
 use tokio::sync::oneshot;
@@ -19,8 +18,18 @@ const RETRY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Writer {
     orders: Option<Sender<Order>>,
-    behind: Arc<AtomicBool>,
+    problem: Problem,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Why changes wait for the disk, in words; `None` while none do.
+#[derive(Debug, Clone)]
+struct Problem(Arc<Mutex<Option<String>>>);
+
+impl Problem {
+    fn get(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug)]
@@ -42,18 +51,20 @@ impl Writer {
     /// When the operating system has no thread for it.
     pub fn start(store: Store) -> std::io::Result<Self> {
         let (orders, received) = channel();
-        let behind = Arc::new(AtomicBool::new(store.is_behind()));
+        let waiting = store.is_behind().then(|| "changes wait for the disk".to_owned());
+        let problem = Problem(Arc::new(Mutex::new(waiting)));
         let mut shelf = Shelf {
             store,
-            behind: Arc::clone(&behind),
+            problem: problem.clone(),
             reported: false,
+            tried: Instant::now(),
         };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || shelf.serve(&received))?;
         Ok(Self {
             orders: Some(orders),
-            behind,
+            problem,
             thread: Some(thread),
         })
     }
@@ -70,7 +81,12 @@ impl Writer {
 
     /// Whether changes wait for the disk.
     pub fn is_behind(&self) -> bool {
-        self.behind.load(Ordering::Relaxed)
+        self.problem.get().is_some()
+    }
+
+    /// Why they do, in words.
+    pub fn problem(&self) -> Option<String> {
+        self.problem.get().clone()
     }
 
     /// Tries a last time to bring the disk up to date, and ends the thread.
@@ -89,8 +105,9 @@ impl Writer {
             .is_some_and(|orders| orders.send(Order { change, done }).is_ok());
         if !sent || written.await.is_err() {
             // sled brought its thread down. The tasks matter more than the record of them.
-            if !self.behind.swap(true, Ordering::Relaxed) {
-                tracing::error!("the store has failed; the agent goes on without it until it is restarted");
+            let text = "the store has failed; the agent goes on without it until it is restarted";
+            if self.problem.get().replace(text.to_owned()).as_deref() != Some(text) {
+                tracing::error!("{text}");
             }
         }
     }
@@ -99,14 +116,22 @@ impl Writer {
 /// What runs in the thread.
 struct Shelf {
     store: Store,
-    behind: Arc<AtomicBool>,
+    problem: Problem,
     reported: bool,
+    /// When a disk that did not take changes was last tried again.
+    tried: Instant,
 }
 
 impl Shelf {
     fn serve(&mut self, orders: &Receiver<Order>) {
         loop {
-            match orders.recv_timeout(RETRY) {
+            // However often there is something new, and not at all while there is nothing to retry.
+            let order = if self.store.is_behind() {
+                orders.recv_timeout(RETRY.saturating_sub(self.tried.elapsed()))
+            } else {
+                orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            match order {
                 Ok(Order { change, done }) => {
                     let result = match change {
                         Change::Deltas(deltas) => self.store.commit(&deltas),
@@ -123,6 +148,7 @@ impl Shelf {
     }
 
     fn retry(&mut self) {
+        self.tried = Instant::now();
         if self.store.is_behind() {
             let result = self.store.retry();
             self.note(result);
@@ -131,19 +157,18 @@ impl Shelf {
 
     /// Says once that the disk does not take changes, and once that it does again.
     fn note(&mut self, result: Result<(), StoreError>) {
-        let behind = self.store.is_behind();
-        self.behind.store(behind, Ordering::Relaxed);
-        match result {
-            Err(error) if !self.reported => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::error!(%error, cause, "changes are kept in memory until the disk takes them");
+        let problem = result.err().map(|error| error.to_string());
+        match &problem {
+            Some(error) if !self.reported => {
+                tracing::error!(error, "changes are kept in memory until the disk takes them");
                 self.reported = true;
             }
-            Ok(()) if self.reported && !behind => {
+            None if self.reported => {
                 tracing::info!("the store is up to date again");
                 self.reported = false;
             }
             _ => {}
         }
+        *self.problem.get() = problem;
     }
 }

@@ -43,6 +43,7 @@ fn assigned(run: bool, index: u64) -> Assigned {
             to: 0,
             host_ip: "127.0.0.1".into(),
         }],
+        devices: Vec::new(),
         alloc_modify_index: index,
     }
 }

@@ -318,6 +318,7 @@ fn assigned(state: &State, alloc: &Allocation) -> Assigned {
         canary: alloc.canary,
         previous: alloc.previous,
         ports: alloc.ports.iter().map(Into::into).collect(),
+        devices: alloc.resources.devices.clone(),
         alloc_modify_index: alloc.alloc_modify_index,
     }
 }

@@ -437,7 +437,8 @@ impl Coordinator {
             };
             let fits = eval.failed_placements.keys().any(|group| {
                 let group = job.group(group);
-                group.is_some_and(|group| scheduler::some_qualify(&self.ledger.fleet, (job, group), nodes))
+                group
+                    .is_some_and(|group| scheduler::some_qualify(&mut self.ledger.fleet, (job, group), nodes))
             });
             if fits {
                 let mut eval = (**eval).clone();

@@ -16,7 +16,6 @@ use holdfast_shared::model::{
 use holdfast_shared::time::{Duration, Timestamp};
 
 use crate::admit::register_version;
-use crate::effect::Refusal;
 use crate::ledger::Ledger;
 use crate::reconciler::reschedule::{failed_at, is_eligible};
 use crate::state::State;
@@ -397,16 +396,6 @@ pub(crate) fn set_health(
 fn newest_stable(state: &State, job: &JobKey) -> Option<Arc<Job>> {
     let stable = state.versions_of_job(job).filter(|job| job.stable == Some(true));
     stable.last().cloned()
-}
-
-/// Why a job cannot be scaled now: its deployment would lose count.
-pub(crate) fn refuse_scaling(state: &State, job: &JobKey) -> Result<(), Refusal> {
-    match state.latest_deployment(job) {
-        Some(deployment) if deployment.status.is_active() => Err(Refusal::Invalid(
-            "job scaling blocked due to active deployment".into(),
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// How many canaries of the group are there and well.

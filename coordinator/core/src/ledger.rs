@@ -20,7 +20,7 @@ use crate::state::{Delta, State};
 const NODE_EVENTS_MAX: usize = 10;
 
 /// State, and the changes of this turn.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Ledger {
     /// What is so, changes of this turn included.
     pub(crate) state: State,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use holdfast_shared::id::{AllocId, DeploymentId, EvalId, NodeId};
+use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
     Allocation, ClientStatus, DesiredStatus, DesiredTransition, EvalStatus, Evaluation, Job, PlacementReport,
     TaskGroup, Trigger,
@@ -17,7 +17,7 @@ use crate::ledger::Ledger;
 use crate::reconciler::{
     Changes, FOLLOW_UP_BATCH, Later, Place, PlaceKind, Report, Stop, reason, reschedule,
 };
-use crate::scheduler::{Placement, Scheduler, Wanted};
+use crate::scheduler::{Placement, Rules, Scheduler, Wanted};
 use crate::state::State;
 
 /// Writes down what one evaluation changes.
@@ -30,6 +30,8 @@ pub(crate) struct Plan<'a> {
     deployment: Option<DeploymentId>,
     /// What was placed or taken along for the deployment: groups, and allocations that are canaries.
     placed: Vec<(&'a str, Option<AllocId>)>,
+    /// Jobs whose allocations gave way.
+    preempted: BTreeSet<JobKey>,
     failed: BTreeMap<String, PlacementReport>,
     queued: BTreeMap<String, u64>,
 }
@@ -48,6 +50,7 @@ impl<'a> Plan<'a> {
             eval,
             deployment: None,
             placed: Vec::new(),
+            preempted: BTreeSet::new(),
             failed: BTreeMap::new(),
             queued: BTreeMap::new(),
         }
@@ -269,7 +272,9 @@ impl<'a> Plan<'a> {
             return;
         }
         let seed = self.eval.id.0 ^ u128::from(self.before.index);
-        let mut scheduler = Scheduler::new(self.before, self.ledger.options.node_limit, seed);
+        let Some(job) = self.job else { return };
+        let rules = Rules::of(self.before, job, self.ledger.options.node_limit);
+        let mut scheduler = Scheduler::new(self.before, rules, seed);
         for stop in &changes.stops {
             scheduler.release(&mut self.ledger.fleet, &self.ledger.state, stop.alloc);
         }
@@ -296,6 +301,21 @@ impl<'a> Plan<'a> {
             }
         }
         scheduler.finish(&mut self.ledger.fleet);
+        for job in std::mem::take(&mut self.preempted) {
+            self.ledger.evaluate(&job, Trigger::Preemption);
+        }
+    }
+
+    /// An allocation gives way to another one.
+    fn push_out(&mut self, victim: AllocId, by: AllocId) {
+        let Some(mut alloc) = self.alloc(victim) else {
+            return;
+        };
+        alloc.desired = DesiredStatus::Evict;
+        alloc.desired_description = format!("Preempted by alloc ID {by}");
+        alloc.preempted_by = Some(by);
+        self.preempted.insert(alloc.job.clone());
+        self.ledger.decide_alloc(alloc);
     }
 
     /// Finds a place, and takes it. Answers whether there was one.
@@ -314,8 +334,12 @@ impl<'a> Plan<'a> {
             return false;
         }
         match self.find(scheduler, place, (job, group)) {
-            Ok(placement) => {
+            Ok(mut placement) => {
+                let evicts = std::mem::take(&mut placement.evicts);
                 let alloc = self.new_alloc(job, place, placement);
+                evicts
+                    .into_iter()
+                    .for_each(|victim| self.push_out(victim, alloc.id));
                 self.link(place, &alloc);
                 if alloc.deployment.is_some() {
                     self.placed.push((group.name(), alloc.canary.then_some(alloc.id)));
@@ -366,12 +390,12 @@ impl<'a> Plan<'a> {
             && let Some(previous) = previous
         {
             wanted.only = Some(previous.node);
-            if let Ok(placement) = scheduler.place(&mut self.ledger.fleet, &wanted) {
+            if let Ok(placement) = scheduler.place(&mut self.ledger.fleet, &self.ledger.state, &wanted) {
                 return Ok(placement);
             }
             wanted.only = place.node;
         }
-        scheduler.place(&mut self.ledger.fleet, &wanted)
+        scheduler.place(&mut self.ledger.fleet, &self.ledger.state, &wanted)
     }
 
     /// Ties the allocation to the one it replaces.

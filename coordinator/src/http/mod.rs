@@ -11,6 +11,7 @@ mod ask;
 mod body;
 mod deployments;
 mod evaluations;
+mod explain;
 mod figures;
 mod filter;
 mod id_prefix;
@@ -127,6 +128,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/v1/job/{id}/deployment", get(job::deployment))
         .route("/v1/job/{id}/versions", get(job::versions))
         .route("/v1/job/{id}/evaluate", write(job::evaluate))
+        .route("/v1/job/{id}/explain", get(explain::get))
         .merge(job_actions())
         .route("/v1/allocations", get(allocations::list))
         .route("/v1/allocation/{id}", get(allocations::get))

@@ -60,6 +60,8 @@ struct LocalStatus {
     epoch: Option<u64>,
     /// Whether something could not be written to disk yet.
     store_behind: bool,
+    /// Why, in words.
+    store_problem: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -204,7 +206,11 @@ fn basics(it: &LocalStatus) -> Labels {
         .with_some("Generation", it.generation)
         .with_some("Epoch", it.epoch);
     if it.store_behind {
-        labels.push("Store", "behind: the disk does not take everything");
+        let why = it.store_problem.as_deref();
+        labels.push(
+            "Store",
+            format!("behind: {}", why.unwrap_or("the disk does not take everything")),
+        );
     }
     labels
 }

@@ -9,6 +9,7 @@ mod bodies;
 mod case;
 mod deployment;
 mod drain;
+mod explain;
 mod fmt;
 mod job;
 mod job_action;

@@ -10,6 +10,7 @@ pub mod agent;
 pub mod allocation;
 pub mod deployment;
 pub mod evaluation;
+pub mod explain;
 mod format;
 pub mod job;
 pub mod job_action;
@@ -31,6 +32,7 @@ pub use deployment::{
     DeploymentUpdateResponse,
 };
 pub use evaluation::{DesiredUpdates, Evaluation, EvaluationStub, PlanAnnotations};
+pub use explain::{GroupExplanation, NodeExplanation};
 pub use format::GoTime;
 pub use job::{
     ChildrenSummary, EvalOptions, GroupSummary, JobDeregisterResponse, JobEvaluateRequest, JobListStub,

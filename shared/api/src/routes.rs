@@ -32,6 +32,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/v1/job/{id}/deployment", "newest Deployment, or null"),
     route("GET", "/v1/job/{id}/versions", "JobVersionsResponse"),
     route("PUT POST", "/v1/job/{id}/evaluate", "JobRegisterResponse"),
+    route("GET", "/v1/job/{id}/explain", "list of GroupExplanation"),
     route(
         "PUT POST",
         "/v1/job/{id}/plan",

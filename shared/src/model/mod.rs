@@ -36,8 +36,8 @@ pub use job::{
 };
 pub use network::{Cni, Dns, Network, Port};
 pub use node::{
-    DrainStatus, DrainStrategy, DriverState, Drivers, Eligibility, Fingerprint, HostNetwork, HostVolume,
-    LastDrain, Node, NodeEvent, NodeResources, NodeStatus,
+    DeviceInstance, DrainStatus, DrainStrategy, DriverState, Drivers, Eligibility, Fingerprint, HostNetwork,
+    HostVolume, LastDrain, Node, NodeDevice, NodeEvent, NodeResources, NodeStatus,
 };
 pub use placement::{Component, NodeScore, PlacementReport, Scores, Tally};
 pub use policy::{

@@ -137,10 +137,47 @@ pub struct Fingerprint {
     pub host_volumes: BTreeMap<String, HostVolume>,
     /// Its named networks, by name; `default` is the address other nodes reach it at.
     pub host_networks: BTreeMap<String, HostNetwork>,
+    /// Its devices that jobs may ask for.
+    pub devices: Vec<NodeDevice>,
     /// Version of the agent.
     pub version: String,
     /// How long the agent may be silent before it counts as gone: its MQTT keep-alive.
     pub keep_alive: Duration,
+}
+
+/// Devices of one kind that a node has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeDevice {
+    /// `gpu`, `usb`, `serial`, …
+    pub kind: String,
+    /// Who made them.
+    pub vendor: String,
+    /// The model.
+    pub name: String,
+    /// Each of them.
+    pub instances: Vec<DeviceInstance>,
+    /// What they have in common; quantities have units.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl NodeDevice {
+    /// `vendor/type/model`, as jobs and allocations name them.
+    pub fn id(&self) -> String {
+        format!("{}/{}/{}", self.vendor, self.kind, self.name)
+    }
+}
+
+/// One device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeviceInstance {
+    /// What it is told apart by.
+    pub id: String,
+    /// Whether it works.
+    pub healthy: bool,
+    /// Its node in `/dev`.
+    pub path: String,
 }
 
 /// The drivers of a node, by name. Shared: in a fleet they are the same on nearly every node.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::id::{AllocId, NodeId};
-use crate::model::{ClientStatus, Job, TaskGroup, TaskRunState};
+use crate::model::{AssignedDevice, ClientStatus, Job, TaskGroup, TaskRunState};
 use crate::time::{Duration, Timestamp};
 
 fn hex(bytes: &[u8]) -> String {
@@ -27,6 +27,11 @@ fn every_message_to_an_agent() -> Vec<ToAgent> {
             value: 23054,
             to: 80,
             host_ip: "192.0.2.1".into(),
+        }],
+        devices: vec![AssignedDevice {
+            task: "main".into(),
+            name: "acme/gpu/x".into(),
+            ids: vec!["0".into()],
         }],
         alloc_modify_index: 17,
     };

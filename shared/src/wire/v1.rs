@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AllocId, NodeId};
-use crate::model::{ClientStatus, TaskRunState};
+use crate::model::{AssignedDevice, ClientStatus, TaskRunState};
 use crate::time::{Duration, Timestamp};
 
 /// What the coordinator tells a node.
@@ -74,6 +74,8 @@ pub struct Assigned {
     pub previous: Option<AllocId>,
     /// Ports that were assigned to it.
     pub ports: Vec<Port>,
+    /// Devices that were assigned to it, by task.
+    pub devices: Vec<AssignedDevice>,
     /// Index of the coordinator's last change; an older one is stale.
     pub alloc_modify_index: u64,
 }

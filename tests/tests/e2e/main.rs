@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod blue_green_and_canary;
+mod drain;
 mod edge_services;
 mod external_broker;
 mod job_lifecycle;

@@ -7,6 +7,7 @@
 
 mod clock;
 mod clone;
+mod disk;
 mod freeze;
 mod kill;
 mod link;

@@ -4,9 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use holdfast_tests::{Fleet, wait_for};
+use holdfast_tests::{Fleet, holds_for, wait_for};
 use rustix::process::Signal;
 
 use crate::tasks::{self, Tasks, job};
@@ -152,6 +153,48 @@ fn a_store_that_is_damaged_in_any_file_stops_no_task_and_loses_nothing_silently(
         site.run_job(&job("later", 7503, 2, "", 50))?;
         wait_for("the fleet to be as before", PATIENCE, || {
             steady.are_untouched(&site)
+        })
+    });
+}
+
+#[test]
+fn a_store_without_its_damaged_snapshot_changes_no_node_until_an_operator_adopts_it() {
+    Fleet::scenario(|fleet| {
+        let mut site = Site::start(fleet, tasks::nodes(2))?;
+        site.run_job(&job("steady", 7511, 2, "", 50))?;
+        let steady = Tasks::started(&site, 7511, 2)?;
+        // The end of a life that had a log to read writes a snapshot beside it.
+        site.coordinator.kill(Signal::TERM)?;
+        site.coordinator.restart()?;
+        tasks::await_ready(&site)?;
+        site.coordinator.kill(Signal::TERM)?;
+        let all = files(&site.coordinator.data_dir())?;
+        let snapshot = all.iter().find(|file| file.to_string_lossy().contains("snap."));
+        flip(snapshot.context("no snapshot")?, 2)?;
+        // What it lacks is not known after another start, either.
+        for round in 0..2 {
+            site.coordinator.restart()?;
+            tasks::await_ready(&site)?;
+            wait_for("the nodes to be left alone", PATIENCE, || {
+                ensure!(tasks::is_fenced(&site, &site.agents[0])?, "not fenced");
+                ensure!(tasks::is_fenced(&site, &site.agents[1])?, "not fenced");
+                Ok(())
+            })?;
+            if round == 0 {
+                site.edgectl(&["job", "stop", "-detach", "-yes", "steady"])?;
+            }
+            holds_for("the tasks", Duration::from_secs(3), || {
+                steady.are_untouched(&site)
+            })?;
+            site.coordinator.kill(Signal::TERM)?;
+        }
+        site.coordinator.restart()?;
+        tasks::await_ready(&site)?;
+        site.edgectl(&["operator", "adopt-state"])?;
+        wait_for("the job to end", PATIENCE, || {
+            let left = Tasks::now(&site, 7511)?.count();
+            ensure!(left == 0, "{left} tasks run");
+            Ok(())
         })
     });
 }

@@ -11,6 +11,7 @@ mod damage;
 mod disk;
 mod frozen;
 mod garbage;
+mod half_open;
 mod kills;
 mod mqtt;
 mod tasks;

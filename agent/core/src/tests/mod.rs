@@ -224,6 +224,7 @@ pub(crate) fn assigned(run: bool, alloc_modify_index: u64) -> Assigned {
         canary: false,
         previous: None,
         ports: Vec::new(),
+        devices: Vec::new(),
         alloc_modify_index,
     }
 }

@@ -21,6 +21,9 @@ use crate::task::{LogLimits, TaskId};
 /// After work was done the thread lets more of it gather for this long.
 const GATHER: Duration = Duration::from_millis(200);
 
+/// How soon files are tried again after the disk took nothing.
+const RETRY: Duration = Duration::from_secs(5);
+
 /// Writes the log files of all tasks of one agent. Clones share one thread, which starts with the first task.
 #[derive(Clone, Debug, Default)]
 pub struct LogPump(Arc<Mutex<Option<Thread>>>);
@@ -157,6 +160,8 @@ enum Source {
 struct Watched {
     source: Source,
     watches: BTreeSet<i32>,
+    /// The disk took nothing when it was tried last.
+    failing: bool,
 }
 
 #[derive(Debug)]
@@ -174,13 +179,16 @@ impl Worker {
                 PollFd::new(&self.inotify, PollFlags::IN),
                 PollFd::new(&*self.wake, PollFlags::IN),
             ];
-            if let Err(error) = rustix::event::poll(&mut fds, None)
+            let retry = Timespec::try_from(RETRY).expect("a few seconds fit");
+            let retry = self.failing().next().map(|_| &retry);
+            if let Err(error) = rustix::event::poll(&mut fds, retry)
                 && error != rustix::io::Errno::INTR
             {
                 tracing::error!(%error, "the log thread cannot wait for work");
                 return;
             }
-            let changed = self.changed();
+            let mut changed = self.changed();
+            changed.extend(self.failing().cloned());
             for task in &changed {
                 self.work(task);
             }
@@ -191,6 +199,13 @@ impl Worker {
                 self.gather();
             }
         }
+    }
+
+    fn failing(&self) -> impl Iterator<Item = &TaskId> {
+        self.sources
+            .iter()
+            .filter(|(_, watched)| watched.failing)
+            .map(|(task, _)| task)
     }
 
     /// Waits a moment so that many small writes cost one wake-up; commands cut it short.
@@ -261,6 +276,7 @@ impl Worker {
                     Watched {
                         source,
                         watches: BTreeSet::new(),
+                        failing: false,
                     },
                 );
                 self.watch(&task);
@@ -300,12 +316,14 @@ impl Worker {
                 .try_for_each(LiveLog::rotate_if_full)
                 .map(|()| false),
         };
+        // Once, however often it is tried.
+        let known = std::mem::replace(&mut watched.failing, rotated.is_err());
         match rotated {
             Ok(true) => self.watch(task),
-            Ok(false) => {}
-            Err(error) => {
+            Err(error) if !known => {
                 tracing::error!(%error, alloc = task.alloc, task = task.task, "cannot write the task's log files");
             }
+            _ => {}
         }
     }
 

@@ -106,7 +106,7 @@ impl LogWriter {
         Ok(writer)
     }
 
-    /// Writes one piece whole into one file.
+    /// Writes one piece whole into one file, or not at all.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let size = bytes.len() as u64;
         if self.len > 0 && self.len + size > self.files.max_bytes {
@@ -118,7 +118,10 @@ impl LogWriter {
             (self.index, self.len) = (next, 0);
             self.files.prune(next);
         }
-        self.file.write_all(bytes)?;
+        self.file.write_all(bytes).inspect_err(|_| {
+            // A disk that was full after half a line; all of it is written when there is room.
+            let _ = self.file.set_len(self.len);
+        })?;
         self.len += size;
         Ok(())
     }

@@ -38,6 +38,16 @@ pub(crate) fn spool_path(dir: &Path, task: &str) -> PathBuf {
     dir.join(format!(".{task}.spool"))
 }
 
+/// Opens that file as the runtime does, and makes it when it is missing.
+pub(crate) fn make_spool(dir: &Path, task: &str) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(spool_path(dir, task))
+}
+
 fn checkpoint_path(dir: &Path, task: &str) -> PathBuf {
     dir.join(format!(".{task}.spool.at"))
 }
@@ -51,7 +61,6 @@ pub(crate) struct SpoolCopy {
     offset: u64,
     punched: u64,
     checkpoint: File,
-    checkpoint_path: PathBuf,
     stdout: LogWriter,
     stderr: LogWriter,
 }
@@ -60,12 +69,7 @@ impl SpoolCopy {
     /// Opens a task's spool, creating it empty, and continues from its checkpoint.
     pub(crate) fn open(dir: &Path, task: &str, limits: &LogLimits) -> io::Result<Self> {
         let path = spool_path(dir, task);
-        let spool = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&path)?;
+        let spool = make_spool(dir, task)?;
         let inode = spool.metadata()?.ino();
         let checkpoint_path = checkpoint_path(dir, task);
         let checkpoint = OpenOptions::new()
@@ -97,7 +101,6 @@ impl SpoolCopy {
             offset,
             punched: 0,
             checkpoint,
-            checkpoint_path,
             stdout,
             stderr,
         })
@@ -136,7 +139,7 @@ impl SpoolCopy {
         }
     }
 
-    /// Copies the whole lines of a chunk and says how many bytes they had.
+    /// Copies the whole lines of a chunk and says how many bytes they had. An error means none.
     fn copy(&mut self, chunk: &[u8], full: bool) -> io::Result<usize> {
         let mut copied = 0;
         for line in chunk.split_inclusive(|byte| *byte == b'\n') {
@@ -150,7 +153,11 @@ impl SpoolCopy {
                 } else {
                     &mut self.stderr
                 };
-                writer.write(text)?;
+                match writer.write(text) {
+                    // What was copied before must not be copied again.
+                    Err(_) if copied > 0 => return Ok(copied),
+                    written => written?,
+                }
             }
             copied += line.len();
         }
@@ -182,11 +189,16 @@ impl SpoolCopy {
         )
     }
 
-    /// Copies the rest and removes spool and checkpoint.
+    /// Copies the rest and empties the spool. The files stay for the next run: making and removing them with every restart
+    /// would cost a card more than everything else that a restart writes.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         let drained = self.drain();
-        fs::remove_file(&self.path)?;
-        fs::remove_file(&self.checkpoint_path)?;
+        self.spool.set_len(0)?;
+        self.offset = 0;
+        // Nothing was ever written, and nothing has to be.
+        if self.checkpoint.metadata()?.len() > 0 {
+            self.save()?;
+        }
         drained.map(drop)
     }
 }
@@ -309,6 +321,11 @@ mod tests {
         assert!(copy.drain().unwrap());
         assert_eq!(read(dir.path(), "web.stdout.0"), "old\nnew\n");
         copy.finish().unwrap();
-        assert!(!spool_path(dir.path(), "web").exists());
+        assert_eq!(read(dir.path(), ".web.spool"), "");
+        // The next run goes on with the same files.
+        let mut copy = SpoolCopy::open(dir.path(), "web", &limits()).unwrap();
+        fs::write(copy.path(), "T stdout F next\n").unwrap();
+        copy.drain().unwrap();
+        assert_eq!(read(dir.path(), "web.stdout.0"), "old\nnew\nnext\n");
     }
 }

@@ -52,6 +52,7 @@ impl Node {
         let settings = Settings {
             node: "node-1".into(),
             state_dir: self.dir.path().join("state"),
+            volatile_dir: self.dir.path().join("run"),
             supervisor: vec![env!("CARGO_BIN_EXE_holdfast-supervise").into()],
             options: [(self.driver.to_owned(), self.options.clone())].into(),
         };

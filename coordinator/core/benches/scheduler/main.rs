@@ -2,7 +2,7 @@
 //!
 //! Measured is one evaluation from its creation to the last record: reconciling, finding a place for every allocation,
 //! making the records with their reports, and applying them to the state. Times are processor time of the one thread,
-//! and the median of many evaluations, each on a fresh copy of the same state. Allocated bytes are counted in an
+//! and the median of many evaluations, each on the same state. Allocated bytes are counted in an
 //! evaluation of their own.
 
 mod measure;

@@ -23,14 +23,15 @@ pub(super) struct Measured {
 /// Measures evaluations of `shape` until they have taken `millis`.
 pub(super) fn measure(shape: &Shape, millis: u64) -> Measured {
     let (state, job) = shape.region();
-    let mut prepared = Rehearsal::new(Options::default(), state, NOW);
+    let mut rehearsal = Rehearsal::new(Options::default(), state, NOW);
     // Indexes of nodes outlive evaluations: only the first one after a change of nodes would bring them up to date.
-    prepared.prepare(&job);
-    let mut placed = 0;
-    let bytes = allocation_counter::measure(|| placed = placements(&prepared.clone().evaluate(&job)));
+    rehearsal.prepare(&job);
+    let mut deltas = Vec::new();
+    let bytes = allocation_counter::measure(|| deltas = rehearsal.evaluate(&job));
+    let placed = placements(&deltas);
+    rehearsal.rewind(&deltas);
     let (mut spent, mut times) = (0.0, Vec::new());
     while spent < millis as f64 * 1e6 && times.len() < RUNS_MAX {
-        let mut rehearsal = prepared.clone();
         let began = processor_nanos();
         let deltas = rehearsal.evaluate(&job);
         let took = processor_nanos() - began;
@@ -41,6 +42,7 @@ pub(super) fn measure(shape: &Shape, millis: u64) -> Measured {
         );
         spent += took;
         times.push(took);
+        rehearsal.rewind(&deltas);
     }
     times.sort_by(f64::total_cmp);
     Measured {

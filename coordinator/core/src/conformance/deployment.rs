@@ -13,9 +13,9 @@ use serde_json::{Map, Value, json};
 use super::build;
 use super::check::Check;
 use super::region::{DRIVER, Region};
-use crate::deployment::{refuse_scaling, text};
+use crate::deployment::text;
 use crate::multiregion::{self, Regions};
-use crate::{Command, DeploymentAction, DrainSpec, NodeAction, Refusal, Response};
+use crate::{Command, DeploymentAction, DrainSpec, JobAction, NodeAction, Refusal, Response, Scale};
 
 pub(super) fn run(kind: &str, input: &Value, expect: &Value) -> Option<Result<(), String>> {
     match kind {
@@ -355,8 +355,14 @@ impl<'a> Story<'a> {
                 self.note(answer);
             }
             "job scale web 5" => {
-                let answer = refuse_scaling(self.region.state(), &self.key());
-                self.note(answer.map(|()| Response::default()));
+                let scale = Scale {
+                    group: "web".into(),
+                    count: Some(5),
+                    ..Scale::default()
+                };
+                let command = Command::Job(self.key(), JobAction::Scale(scale));
+                let answer = self.region.command(command);
+                self.note(answer);
             }
             "that node drains" => self.drain(),
             _ if what.starts_with("deployment fail") => self.act(DeploymentAction::Fail),

@@ -26,12 +26,14 @@ impl Names {
         while self.taken.contains(&self.full_below) {
             self.full_below += 1;
         }
-        self.take(self.full_below)
+        let index = self.full_below;
+        self.full_below += 1;
+        self.name(index)
     }
 
     /// Whether nobody has this index.
     pub(super) fn is_free(&self, index: usize) -> bool {
-        !self.taken.contains(&index)
+        index >= self.full_below && !self.taken.contains(&index)
     }
 
     /// Marks an index as taken.
@@ -42,6 +44,10 @@ impl Names {
     /// The name with this index, which is taken from now on.
     pub(super) fn take(&mut self, index: usize) -> String {
         self.taken.insert(index);
+        self.name(index)
+    }
+
+    fn name(&self, index: usize) -> String {
         format!("{}[{index}]", self.prefix)
     }
 }

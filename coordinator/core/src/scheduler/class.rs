@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use holdfast_shared::model::Fingerprint;
+use holdfast_shared::model::{Drivers, Fingerprint};
 
 /// The class of each row of the fleet. Numbers of classes that nobody is in are given out again.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +22,8 @@ struct Class {
     key: u128,
     members: usize,
     label: u32,
+    /// The same on all of its nodes, as far as jobs see them.
+    drivers: Drivers,
 }
 
 /// Row that is in no class.
@@ -41,6 +43,11 @@ impl Classes {
     /// The number of the operator's class of a computed class; see [`Classes::label`].
     pub(crate) fn label_of(&self, class: u32) -> u32 {
         self.list[class as usize].label
+    }
+
+    /// The drivers of a computed class.
+    pub(crate) fn drivers(&self, class: u32) -> &Drivers {
+        &self.list[class as usize].drivers
     }
 
     /// The name of an operator's class.
@@ -81,6 +88,7 @@ impl Classes {
             key,
             members: 1,
             label: label as u32,
+            drivers: Drivers::clone(&print.drivers),
         };
         let number = match self.free.pop() {
             Some(number) => {
@@ -117,6 +125,10 @@ fn key(print: &Fingerprint) -> u128 {
         }
         for name in print.host_networks.keys() {
             name.hash(&mut hasher);
+        }
+        for device in &print.devices {
+            let healthy = device.instances.iter().filter(|it| it.healthy).count();
+            (device.id(), &device.attributes, healthy).hash(&mut hasher);
         }
         hasher.finish()
     };

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use holdfast_shared::interpolate::resolve_target;
-use holdfast_shared::model::{Constraint, Job, Node, TaskGroup, Volume};
+use holdfast_shared::model::{Constraint, Drivers, Job, Node, TaskGroup, Volume};
 
 use super::constraint::Matcher;
+use super::devices::{self, DeviceAsk, TakenDevices};
 
 /// Whether the job's datacenters and node pool include the node.
 pub(crate) fn is_in_reach(job: &Job, node: &Node) -> bool {
@@ -49,6 +50,7 @@ pub(crate) struct Requirements<'a> {
 enum Requirement<'a> {
     Constraint(Check<'a>),
     Driver(&'a str),
+    Devices(Vec<DeviceAsk<'a>>),
     HostNetwork(&'a str),
     Volume(&'a Volume),
 }
@@ -76,6 +78,10 @@ impl<'a> Requirements<'a> {
             .iter()
             .flat_map(|task| task.constraints.iter().flatten());
         list.extend(of_tasks.filter_map(&mut constraint));
+        let asks = devices::asks(group);
+        if !asks.is_empty() {
+            list.push((Requirement::Devices(asks), "missing devices".into()));
+        }
         let ports = group
             .networks()
             .iter()
@@ -93,7 +99,31 @@ impl<'a> Requirements<'a> {
 
     /// The first requirement that the node does not meet.
     pub(crate) fn unmet(&self, node: &Node) -> Option<usize> {
-        self.list.iter().position(|(it, _)| !it.is_met_by(node))
+        (0..self.list.len()).find(|at| !self.is_met(*at, node))
+    }
+
+    /// Whether the node meets a requirement.
+    pub(crate) fn is_met(&self, at: usize, node: &Node) -> bool {
+        self.list[at].0.is_met_by(node)
+    }
+
+    /// Whether nodes with these drivers meet a requirement, when it is about nothing else.
+    pub(crate) fn is_met_by_drivers(&self, at: usize, drivers: &Drivers) -> Option<bool> {
+        match &self.list[at].0 {
+            Requirement::Driver(name) => Some(works(drivers, name)),
+            _ => None,
+        }
+    }
+
+    /// The property that a requirement is about, when it is about nothing else.
+    pub(crate) fn property(&self, at: usize) -> Option<&'a str> {
+        match &self.list[at].0 {
+            Requirement::Constraint(check) if check.matcher.is_some() => match check.left {
+                Target::Text(_) | Target::NodeId => None,
+                _ => Some(check.source),
+            },
+            _ => None,
+        }
     }
 
     /// A requirement, as people read it.
@@ -114,15 +144,19 @@ impl<'a> Requirements<'a> {
     }
 }
 
+fn works(drivers: &Drivers, name: &str) -> bool {
+    drivers
+        .get(name)
+        .is_some_and(|driver| driver.detected && driver.healthy)
+}
+
 impl Requirement<'_> {
     fn is_met_by(&self, node: &Node) -> bool {
         let print = &node.fingerprint;
         match self {
             Self::Constraint(check) => check.holds(node),
-            Self::Driver(name) => print
-                .drivers
-                .get(*name)
-                .is_some_and(|driver| driver.detected && driver.healthy),
+            Self::Driver(name) => works(&print.drivers, name),
+            Self::Devices(asks) => devices::assign(asks, node, &TakenDevices::new()).is_some(),
             Self::HostNetwork(name) => print.host_networks.contains_key(*name),
             Self::Volume(volume) => {
                 let host = print.host_volumes.get(&volume.source);
@@ -136,6 +170,8 @@ impl Requirement<'_> {
 /// One comparison of a node's properties, understood once for all nodes.
 #[derive(Debug)]
 pub(crate) struct Check<'a> {
+    /// The left side as it is written.
+    source: &'a str,
     left: Target<'a>,
     operand: &'a str,
     right: Target<'a>,
@@ -151,6 +187,7 @@ impl<'a> Check<'a> {
             _ => None,
         };
         Self {
+            source: left,
             left: Target::new(left),
             operand,
             right,

@@ -3,6 +3,7 @@
 //! Everything in here follows from [`State`]; [`Fleet::of`] makes it from nothing, and changes keep it what that would
 //! make of the state after them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use holdfast_shared::id::{AllocId, NodeId};
 use holdfast_shared::model::{Allocation, Job, Node, Tally};
 
 use super::class::Classes;
+use super::devices::{self, TakenDevices};
 use super::feasible::{self, Target};
 use super::ports::TakenPorts;
 use super::property::Column;
@@ -17,7 +19,7 @@ use super::rank::Usage;
 use crate::state::State;
 
 /// How many properties are kept as columns; more are made anew when they are needed.
-const COLUMNS_MAX: usize = 32;
+const COLUMNS_MAX: usize = 64;
 /// How many answers to "which nodes may a job use" are kept.
 const REACHES_MAX: usize = 64;
 
@@ -30,6 +32,8 @@ pub(crate) struct Fleet {
     ids: Vec<NodeId>,
     rooms: Vec<Room>,
     ports: Vec<TakenPorts>,
+    /// Devices that are taken, on the few rows that have any.
+    devices: BTreeMap<u32, TakenDevices>,
     classes: Classes,
     columns: BTreeMap<String, Arc<Column>>,
     reaches: BTreeMap<(String, Vec<String>), Arc<Reach>>,
@@ -44,11 +48,29 @@ pub(crate) struct Room {
     pub(crate) used: Usage,
 }
 
+impl Room {
+    /// What is not taken.
+    pub(crate) fn free(&self) -> Usage {
+        Usage {
+            cpu_mhz: self.capacity.cpu_mhz.saturating_sub(self.used.cpu_mhz),
+            memory_mb: self.capacity.memory_mb.saturating_sub(self.used.memory_mb),
+            disk_mb: self.capacity.disk_mb.saturating_sub(self.used.disk_mb),
+        }
+    }
+}
+
+/// A node, and its computed class: so that looking at nodes one after the other need not jump around for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seat {
+    pub(crate) row: u32,
+    pub(crate) class: u32,
+}
+
 /// The nodes that jobs of some datacenters and a pool may use.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
-    /// Their rows, in the order of their ids.
-    pub(crate) rows: Vec<u32>,
+    /// Where they are, in the order of their ids.
+    pub(crate) seats: Vec<Seat>,
     /// The pool.
     pub(crate) pool: Arc<str>,
     /// Ready nodes in the pool.
@@ -112,6 +134,7 @@ impl Fleet {
             used: Usage::default(),
         };
         self.ports[row as usize] = TakenPorts::default();
+        self.devices.remove(&row);
         for alloc in state.allocs_of_node(node.id) {
             if self.counts(alloc) {
                 self.add(row, alloc);
@@ -125,6 +148,7 @@ impl Fleet {
         self.nodes[row as usize] = None;
         self.rooms[row as usize] = Room::default();
         self.ports[row as usize] = TakenPorts::default();
+        self.devices.remove(&row);
         self.classes.put(row, None);
         self.free.push(row);
         self.reaches.clear();
@@ -181,6 +205,10 @@ impl Fleet {
         if let Some(node) = &self.nodes[row] {
             self.ports[row].add(node, &alloc.ports);
         }
+        if !alloc.resources.devices.is_empty() {
+            let taken = self.devices.entry(row as u32).or_default();
+            taken.extend(devices::taken_by(alloc));
+        }
     }
 
     fn subtract(&mut self, row: u32, alloc: &Allocation) {
@@ -188,6 +216,11 @@ impl Fleet {
         self.rooms[row].used.subtract(&alloc.resources);
         if let Some(node) = &self.nodes[row] {
             self.ports[row].remove(node, &alloc.ports);
+        }
+        if let Some(taken) = self.devices.get_mut(&(row as u32)) {
+            devices::taken_by(alloc).for_each(|device| {
+                taken.remove(&device);
+            });
         }
     }
 
@@ -199,6 +232,14 @@ impl Fleet {
     /// Rows are below this.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// A row with its class.
+    pub(crate) fn seat(&self, row: u32) -> Seat {
+        Seat {
+            row,
+            class: self.classes.of(row),
+        }
     }
 
     /// The id of a row's node.
@@ -221,6 +262,13 @@ impl Fleet {
     /// The ports of a node that are taken.
     pub(crate) fn ports(&self, row: u32) -> &TakenPorts {
         &self.ports[row as usize]
+    }
+
+    /// The devices of a node that are taken.
+    pub(crate) fn devices(&self, row: u32) -> Cow<'_, TakenDevices> {
+        self.devices
+            .get(&row)
+            .map_or_else(|| Cow::Owned(TakenDevices::new()), Cow::Borrowed)
     }
 
     /// The class of each row.
@@ -254,7 +302,7 @@ impl Fleet {
         if let Some(reach) = self.reaches.get(&key) {
             return Arc::clone(reach);
         }
-        let (mut rows, mut in_pool, mut by_datacenter) = (Vec::new(), 0, BTreeMap::new());
+        let (mut seats, mut in_pool, mut by_datacenter) = (Vec::new(), 0, BTreeMap::new());
         // Datacenter and pool are part of a class, so that one node speaks for all of its class.
         let mut of_class: Vec<Option<(bool, bool)>> = vec![None; self.classes.len()];
         for row in self.rows.values() {
@@ -262,12 +310,13 @@ impl Fleet {
             if !node.is_schedulable() {
                 continue;
             }
-            let known = &mut of_class[self.classes.of(*row) as usize];
+            let seat = self.seat(*row);
+            let known = &mut of_class[seat.class as usize];
             let judge = || (feasible::is_in_pool(job, node), feasible::is_in_reach(job, node));
             let (is_in_pool, is_in_reach) = *known.get_or_insert_with(judge);
             in_pool += u64::from(is_in_pool);
             if is_in_reach {
-                rows.push(*row);
+                seats.push(seat);
                 *by_datacenter
                     .entry(node.fingerprint.datacenter.as_str())
                     .or_insert(0) += 1;
@@ -278,7 +327,7 @@ impl Fleet {
             available.add(&name.into(), number);
         }
         let reach = Arc::new(Reach {
-            rows,
+            seats,
             pool: job.node_pool().into(),
             in_pool,
             available: Arc::new(available),
@@ -299,6 +348,7 @@ impl Fleet {
             };
             self.room(mine) == fresh.room(theirs)
                 && self.ports(mine) == fresh.ports(theirs)
+                && self.devices(mine) == fresh.devices(theirs)
                 && Arc::ptr_eq(self.node(mine), fresh.node(theirs))
         };
         self.rows.len() == fresh.rows.len() && fresh.rows.keys().all(same)

@@ -1,14 +1,17 @@
 //! Looking at nodes for one placement: who qualifies, who has room, how each scores, and what there is to tell of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use holdfast_shared::id::NodeId;
 use holdfast_shared::model::{Component, NodeScore, PlacementReport, Scores, Tally};
 
+use super::devices::{self, Assigned};
 use super::distinct;
-use super::fleet::{Fleet, Reach, Room};
+use super::fleet::{Fleet, Reach, Room, Seat};
 use super::ports;
+use super::preemption::Evicting;
 use super::property::Property;
 use super::rank::{self, Usage};
 use super::spread;
@@ -39,6 +42,8 @@ pub(super) struct Look<'l, 'a> {
     pub(super) standings: Vec<Standing>,
     /// The lowest contribution of a spread so far.
     pub(super) lowest: &'l mut f64,
+    /// Whether others may have to give way.
+    pub(super) evicting: Option<Evicting<'l>>,
 }
 
 /// How a spread stands before a placement.
@@ -66,29 +71,31 @@ impl Standing {
 
 impl Look<'_, '_> {
     /// Looks at one node, and counts what speaks against it.
-    pub(super) fn candidate(&mut self, row: u32) -> Option<Candidate> {
+    pub(super) fn candidate(&mut self, seat: Seat) -> Option<Candidate> {
+        let row = seat.row;
         self.counts.evaluated += 1;
-        if let Some(reason) = self.unmet(row) {
-            let label = self.label(row);
+        if let Some(reason) = self.unmet(seat) {
+            let label = self.label(seat);
             self.counts.filter(reason, label);
             return None;
         }
-        let room = *self.fleet.room(row);
-        let mut used = room.used;
-        used.plus(&self.terms.ask);
-        if let Some(dimension) = used.exceeds(&room.capacity) {
-            let label = self.label(row);
-            self.counts.exhaust(dimension, label);
-            return None;
-        }
-        if !self.terms.ports.is_empty()
-            && let Err(dimension) = ports::fit(&self.terms.ports, self.fleet.node(row), self.fleet.ports(row))
-        {
-            let label = self.label(row);
-            self.counts.exhaust(&dimension, label);
-            return None;
-        }
-        let scores = self.scores(row, &Room { used, ..room });
+        let used = match self.room_for(row) {
+            Ok(used) => Some(used),
+            Err(dimension) => {
+                let made = self.evicting.as_mut();
+                let made = made.and_then(|it| it.make_room(self.fleet, row, self.terms));
+                if made.is_none() {
+                    let label = self.label(seat);
+                    self.counts.exhaust(&dimension, label);
+                }
+                made
+            }
+        };
+        let room = Room {
+            used: used?,
+            capacity: self.fleet.room(row).capacity,
+        };
+        let scores = self.scores(seat, &room);
         Some(Candidate {
             row,
             norm: scores.mean(),
@@ -96,16 +103,36 @@ impl Look<'_, '_> {
         })
     }
 
-    fn label(&self, row: u32) -> usize {
-        let classes = self.fleet.classes();
-        classes.label_of(classes.of(row)) as usize
+    /// What is taken of a node with one more allocation.
+    ///
+    /// # Errors
+    /// What there is too little of.
+    fn room_for(&self, row: u32) -> Result<Usage, Cow<'static, str>> {
+        let room = self.fleet.room(row);
+        let mut used = room.used;
+        used.plus(&self.terms.ask);
+        if let Some(dimension) = used.exceeds(&room.capacity) {
+            return Err(dimension.into());
+        }
+        if !self.terms.ports.is_empty() {
+            ports::fit(&self.terms.ports, self.fleet.node(row), self.fleet.ports(row))?;
+        }
+        if !self.terms.devices.is_empty() && devices_for(self.fleet, row, self.terms).is_none() {
+            return Err("devices: no devices match request".into());
+        }
+        Ok(used)
+    }
+
+    fn label(&self, seat: Seat) -> usize {
+        self.fleet.classes().label_of(seat.class) as usize
     }
 
     /// The number of the first reason against the node that room has nothing to do with.
-    fn unmet(&mut self, row: u32) -> Option<usize> {
-        if let Some(at) = self.terms.verdicts.unmet(self.fleet, row) {
+    fn unmet(&mut self, seat: Seat) -> Option<usize> {
+        if let Some(at) = self.terms.verdicts.unmet(self.fleet, seat) {
             return Some(at);
         }
+        let row = seat.row;
         let crowd = match self.terms.apart {
             Apart::No => 0,
             Apart::OfGroup => self.terms.crowd[row as usize],
@@ -123,9 +150,15 @@ impl Look<'_, '_> {
     }
 
     /// Every component of the score that counts.
-    fn scores(&mut self, row: u32, room: &Room) -> Scores {
+    fn scores(&mut self, seat: Seat, room: &Room) -> Scores {
+        let row = seat.row;
         let mut scores = Scores::default();
         scores.set(Component::Binpack, self.packing.score(room));
+        if !self.terms.devices.is_empty()
+            && let Some(score) = devices_for(self.fleet, row, self.terms).and_then(|it| it.score)
+        {
+            scores.set(Component::Devices, score);
+        }
         let colliding = self.terms.crowd[row as usize] as usize;
         if let Some(score) = rank::anti_affinity(colliding, self.terms.count) {
             scores.set(Component::JobAntiAffinity, score);
@@ -133,12 +166,17 @@ impl Look<'_, '_> {
         if !self.penalized.is_empty() && self.penalized.contains(&self.fleet.id(row)) {
             scores.set(Component::NodeReschedulePenalty, -1.0);
         }
-        if let Some(score) = self.terms.affinities.score(self.fleet, row) {
+        if let Some(score) = self.terms.affinities.score(self.fleet, seat) {
             scores.set(Component::NodeAffinity, score);
         }
         let spread = self.spread(row);
         if spread != 0.0 {
             scores.set(Component::AllocationSpread, spread);
+        }
+        let evicted = self.evicting.as_ref().map(|it| it.priorities(row));
+        if let Some(evicted) = evicted.filter(|it| !it.is_empty()) {
+            let score = rank::preemption(rank::net_priority(&evicted));
+            scores.set(Component::Preemption, score);
         }
         scores
     }
@@ -163,6 +201,11 @@ impl Look<'_, '_> {
         }
         total
     }
+}
+
+/// The devices that the group would get on a row's node.
+pub(super) fn devices_for(fleet: &Fleet, row: u32, terms: &Terms<'_>) -> Option<Assigned> {
+    devices::assign(&terms.devices, fleet.node(row), &fleet.devices(row))
 }
 
 /// The chosen node's scores first: they are the rank of the allocation; then the others, best first, in the order in

@@ -6,11 +6,14 @@
 
 mod class;
 pub mod constraint;
+mod devices;
 pub mod distinct;
+pub mod explain;
 pub(crate) mod feasible;
 pub(crate) mod fleet;
 mod look;
 pub(crate) mod ports;
+mod preemption;
 mod property;
 pub mod rank;
 pub mod spread;
@@ -19,17 +22,21 @@ mod terms;
 mod tests;
 mod version;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, IdGenerator, NodeId};
-use holdfast_shared::model::{Allocation, AssignedPort, Job, PlacementReport, TaskGroup, TaskResources};
+use holdfast_shared::model::{
+    Allocation, AssignedPort, Job, PlacementReport, Preemption, SchedulerAlgorithm, TaskGroup, TaskResources,
+};
 
 use crate::state::State;
 use distinct::Uses;
 use feasible::Requirements;
-use fleet::{Fleet, Reach};
+use fleet::{Fleet, Reach, Seat};
 use look::{Candidate, Counts, Look, Packing, Standing};
+use preemption::{Evicting, Gone};
 use property::Property;
 use terms::{Apart, PropertyAsk, Terms, Verdicts};
 
@@ -52,13 +59,39 @@ pub(crate) struct Placement {
     pub(crate) ports: Vec<AssignedPort>,
     pub(crate) resources: Arc<TaskResources>,
     pub(crate) report: PlacementReport,
+    /// Allocations that give way to it.
+    pub(crate) evicts: Vec<AllocId>,
+}
+
+/// What operators set about placements.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// How many nodes are looked at, at least, when affinities or spreads are to be weighed.
+    pub(crate) node_limit: usize,
+    /// Which node is the best one.
+    pub(crate) algorithm: SchedulerAlgorithm,
+    /// Which types of jobs may push out others.
+    pub(crate) preemption: Preemption,
+}
+
+impl Rules {
+    /// What holds for a job in this state; `node_limit` is what holds when nobody has set one.
+    pub(crate) fn of(state: &State, job: &Job, node_limit: usize) -> Self {
+        let settings = state.scheduling_of(job.node_pool());
+        let own = usize::try_from(settings.node_limit).ok().filter(|it| *it > 0);
+        Self {
+            node_limit: own.unwrap_or(node_limit),
+            algorithm: settings.algorithm,
+            preemption: settings.preemption,
+        }
+    }
 }
 
 /// Places the allocations of one evaluation.
 pub(crate) struct Scheduler<'a> {
     /// The state before the evaluation.
     state: &'a State,
-    node_limit: usize,
+    rules: Rules,
     random: IdGenerator,
     /// The nodes that the job may use.
     order: Option<Order>,
@@ -80,38 +113,43 @@ pub(crate) struct Scheduler<'a> {
     counts: Counts,
     /// Nodes to choose from; kept for its memory.
     taken: Vec<Candidate>,
+    gone: Gone,
 }
 
 /// The nodes that one version of the job may use, in the order in which they are looked at.
 struct Order {
     version: u64,
     reach: Arc<Reach>,
-    rows: Vec<u32>,
-    /// So many of the rows are shuffled already.
+    seats: Vec<Seat>,
+    /// So many of them are shuffled already.
     shuffled: usize,
     /// Where looking goes on.
     cursor: usize,
 }
 
 impl Order {
-    /// The row that is looked at in this place. Shuffling goes no further than looking does.
-    fn row(&mut self, at: usize, random: &mut IdGenerator) -> u32 {
+    /// Who is looked at in this place. Shuffling goes no further than looking does.
+    fn seat(&mut self, at: usize, random: &mut IdGenerator) -> Seat {
         while self.shuffled <= at {
-            let left = (self.rows.len() - self.shuffled) as u64;
+            let left = (self.seats.len() - self.shuffled) as u64;
             let other = self.shuffled + (random.next_u64() % left) as usize;
-            self.rows.swap(self.shuffled, other);
+            self.seats.swap(self.shuffled, other);
             self.shuffled += 1;
         }
-        self.rows[at]
+        self.seats[at]
     }
 }
 
 impl<'a> Scheduler<'a> {
     /// A scheduler for one evaluation; `seed` decides the order in which nodes are looked at.
-    pub(crate) fn new(state: &'a State, node_limit: usize, seed: u128) -> Self {
+    pub(crate) fn new(state: &'a State, rules: Rules, seed: u128) -> Self {
+        let rank = match rules.algorithm {
+            SchedulerAlgorithm::Binpack => rank::binpack,
+            SchedulerAlgorithm::Spread => rank::spread,
+        };
         Self {
             state,
-            node_limit,
+            rules,
             random: IdGenerator::from_seed(seed),
             order: None,
             terms: Vec::new(),
@@ -122,9 +160,10 @@ impl<'a> Scheduler<'a> {
             weighs: false,
             spread_weights: BTreeMap::new(),
             lowest_spread: -1.0,
-            packing: Packing::new(rank::binpack),
+            packing: Packing::new(rank),
             counts: Counts::default(),
             taken: Vec::new(),
+            gone: Gone::new(),
         }
     }
 
@@ -182,23 +221,43 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// The best place for what is wanted.
+    /// The best place for what is wanted; when there is none, and the job may push out others, the best one that there
+    /// would be without them. `now` is the state with everything that this evaluation has decided.
     ///
     /// # Errors
     /// Why there is none.
     pub(crate) fn place(
         &mut self,
         fleet: &mut Fleet,
+        now: &State,
         wanted: &Wanted<'a, '_>,
+    ) -> Result<Placement, Box<PlacementReport>> {
+        let found = self.find(fleet, wanted, None);
+        if found.is_ok() || !self.rules.preemption.is_allowed(wanted.job.job_type()) {
+            return found;
+        }
+        let placement = self.find(fleet, wanted, Some(now))?;
+        for alloc in placement.evicts.iter().filter_map(|id| now.allocs.get(id)) {
+            let group = (alloc.job.clone(), alloc.group.clone());
+            *self.gone.entry(group).or_default() += 1;
+        }
+        Ok(placement)
+    }
+
+    fn find(
+        &mut self,
+        fleet: &mut Fleet,
+        wanted: &Wanted<'a, '_>,
+        evicting: Option<&State>,
     ) -> Result<Placement, Box<PlacementReport>> {
         self.look_around(fleet, wanted.job);
         let at = self.terms_of(fleet, wanted);
         let terms = &mut self.terms[at];
         self.weighs |= terms.weigh();
         let order = self.order.as_mut().expect("it was looked around just now");
-        let nodes = order.rows.len();
+        let nodes = order.seats.len();
         let batch = wanted.job.job_type().is_batch();
-        let limit = rank::visit_limit(nodes, batch, self.weighs, terms.count, self.node_limit);
+        let limit = rank::visit_limit(nodes, batch, self.weighs, terms.count, self.rules.node_limit);
         let weights = self.spread_weights.values().sum();
         let properties = &self.properties;
         let standing = |term| Standing::of(term, &properties[term.property], weights);
@@ -213,13 +272,19 @@ impl<'a> Scheduler<'a> {
             packing: &mut self.packing,
             counts: &mut self.counts,
             lowest: &mut self.lowest_spread,
+            evicting: evicting.map(|now| Evicting {
+                now,
+                job: wanted.job,
+                gone: &self.gone,
+                victims: BTreeMap::new(),
+            }),
         };
         let limits = (limit, rank::SKIPPED_MAX);
         let taken = &mut self.taken;
         taken.clear();
         if let Some(node) = wanted.only {
-            let row = only(fleet, wanted.job, node);
-            let candidates = row.into_iter().filter_map(|row| look.candidate(row));
+            let seat = only(fleet, wanted.job, node);
+            let candidates = seat.into_iter().filter_map(|seat| look.candidate(seat));
             rank::visit(candidates, limits, |it| it.norm, taken);
         } else {
             // Every placement goes on where the last one stopped looking, so that a large fleet fills up evenly.
@@ -228,23 +293,20 @@ impl<'a> Scheduler<'a> {
                 let at = start + step;
                 let at = if at < nodes { at } else { at - nodes };
                 order.cursor = if at + 1 < nodes { at + 1 } else { 0 };
-                look.candidate(order.row(at, random))
+                look.candidate(order.seat(at, random))
             });
             rank::visit(candidates, limits, |it| it.norm, taken);
         }
+        let victims = look.evicting.map(|it| it.victims).unwrap_or_default();
         let terms = &self.terms[at];
         let mut report = self.counts.report(&order.reach, fleet, &terms.reasons);
         let Some(best) = rank::best(taken, |candidate| candidate.norm) else {
             return Err(Box::new(report));
         };
         report.scores = look::top_scores(fleet, taken, best);
-        let ports = ports::assign(&terms.ports, fleet.node(best.row), fleet.ports(best.row));
-        Ok(Placement {
-            node: fleet.id(best.row),
-            ports: ports.unwrap_or_default(),
-            resources: Arc::clone(&terms.resources),
-            report,
-        })
+        let victims = victims.get(&best.row).into_iter().flatten();
+        let evicts = victims.filter_map(|it| evicting?.allocs.get(&it.alloc)).collect();
+        Ok(placement(fleet, (terms, best.row), report, evicts))
     }
 
     /// The nodes that the job may use, in the order in which they are going to be looked at.
@@ -252,8 +314,9 @@ impl<'a> Scheduler<'a> {
     pub(crate) fn order_of(&mut self, fleet: &mut Fleet, job: &Job) -> Vec<NodeId> {
         self.look_around(fleet, job);
         let order = self.order.as_mut().expect("it was looked around just now");
-        let rows = 0..order.rows.len();
-        rows.map(|at| fleet.id(order.row(at, &mut self.random))).collect()
+        let rows = 0..order.seats.len();
+        rows.map(|at| fleet.id(order.seat(at, &mut self.random).row))
+            .collect()
     }
 
     /// Finds the nodes that the job may use at all, once for each of its versions.
@@ -264,7 +327,7 @@ impl<'a> Scheduler<'a> {
         let reach = fleet.reach(job);
         self.order = Some(Order {
             version: job.version(),
-            rows: reach.rows.clone(),
+            seats: reach.seats.clone(),
             reach,
             shuffled: 0,
             cursor: 0,
@@ -295,7 +358,7 @@ impl<'a> Scheduler<'a> {
         }
         self.spread_weights
             .entry(group.name())
-            .or_insert(terms.spread_weights());
+            .or_insert_with(|| terms.spread_weights());
         self.terms.push(terms);
         self.terms.len() - 1
     }
@@ -341,28 +404,47 @@ impl<'a> Scheduler<'a> {
     }
 }
 
-/// The row of the only node that may be considered, if the job may use it: a search among all would cost the square of
+/// A place on a row's node, when these allocations give way.
+fn placement(
+    fleet: &Fleet,
+    (terms, row): (&Terms<'_>, u32),
+    report: PlacementReport,
+    evicts: Vec<&Arc<Allocation>>,
+) -> Placement {
+    let node = fleet.node(row);
+    let mut taken = Cow::Borrowed(fleet.ports(row));
+    for alloc in &evicts {
+        taken.to_mut().remove(node, &alloc.ports);
+    }
+    Placement {
+        node: fleet.id(row),
+        ports: ports::assign(&terms.ports, node, &taken).unwrap_or_default(),
+        resources: terms.resources_on(fleet, row),
+        report,
+        evicts: evicts.into_iter().map(|alloc| alloc.id).collect(),
+    }
+}
+
+/// Where the only node is that may be considered, if the job may use it: a search among all would cost the square of
 /// the fleet.
-fn only(fleet: &Fleet, job: &Job, node: NodeId) -> Option<u32> {
+fn only(fleet: &Fleet, job: &Job, node: NodeId) -> Option<Seat> {
     let row = fleet.row(node)?;
     let node = fleet.node(row);
-    (node.is_schedulable() && feasible::is_in_reach(job, node)).then_some(row)
+    (node.is_schedulable() && feasible::is_in_reach(job, node)).then(|| fleet.seat(row))
 }
 
 /// The ready nodes that qualify for a group.
 pub(crate) fn qualified(fleet: &mut Fleet, job: &Job, group: &TaskGroup) -> BTreeSet<NodeId> {
     let reach = fleet.reach(job);
     let mut verdicts = Verdicts::new(Requirements::new(job, group), fleet);
-    let qualified = reach
-        .rows
-        .iter()
-        .filter(|row| verdicts.unmet(fleet, **row).is_none());
-    qualified.map(|row| fleet.node(*row).id).collect()
+    let seats = reach.seats.iter().copied();
+    let qualified = seats.filter(|seat| verdicts.unmet(fleet, *seat).is_none());
+    qualified.map(|seat| fleet.id(seat.row)).collect()
 }
 
 /// Whether one of the nodes qualifies for a group, and may take allocations.
 pub(crate) fn some_qualify<'n>(
-    fleet: &Fleet,
+    fleet: &mut Fleet,
     (job, group): (&Job, &TaskGroup),
     nodes: impl IntoIterator<Item = &'n NodeId>,
 ) -> bool {
@@ -370,7 +452,7 @@ pub(crate) fn some_qualify<'n>(
     nodes
         .into_iter()
         .filter_map(|node| only(fleet, job, *node))
-        .any(|row| verdicts.unmet(fleet, row).is_none())
+        .any(|seat| verdicts.unmet(fleet, seat).is_none())
 }
 
 /// Brings the indexes up to date that evaluations of a job look at, as one of them would.

@@ -33,6 +33,15 @@ impl<'a> PortAsk<'a> {
         self.len() == 0
     }
 
+    /// Whether one of these ports is asked for by its number.
+    pub(crate) fn collides(&self, node: &Node, ports: &[AssignedPort]) -> bool {
+        self.fixed.iter().any(|asked| {
+            let address = address(node, asked);
+            let same = |port: &AssignedPort| i64::from(port.value) == asked.value && port.host_ip == address;
+            ports.iter().any(same)
+        })
+    }
+
     fn len(&self) -> usize {
         self.fixed.len() + self.open.len()
     }
@@ -143,17 +152,21 @@ fn first_offset(taken: usize, node: &Node) -> u32 {
     (mix.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as u32
 }
 
-fn published(port: &Port, value: u16, dynamic: bool, node: &Node) -> AssignedPort {
-    let name = if port.host_network.is_empty() {
+fn network_name(port: &Port) -> &str {
+    if port.host_network.is_empty() {
         "default"
     } else {
         &port.host_network
-    };
-    let address = node
-        .fingerprint
-        .host_networks
-        .get(name)
-        .map_or("", |network| network.address.as_str());
+    }
+}
+
+/// The address that a port is published on.
+fn address<'n>(node: &'n Node, port: &Port) -> &'n str {
+    let network = node.fingerprint.host_networks.get(network_name(port));
+    network.map_or("", |network| network.address.as_str())
+}
+
+fn published(port: &Port, value: u16, dynamic: bool, node: &Node) -> AssignedPort {
     let to = match port.to {
         -1 => value,
         to => u16::try_from(to).unwrap_or(0),
@@ -162,8 +175,8 @@ fn published(port: &Port, value: u16, dynamic: bool, node: &Node) -> AssignedPor
         label: port.label.clone(),
         value,
         to,
-        host_ip: address.to_owned(),
-        host_network: name.to_owned(),
+        host_ip: address(node, port).to_owned(),
+        host_network: network_name(port).to_owned(),
         dynamic,
     }
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use holdfast_shared::model::{Affinity, Constraint, Job, TaskGroup, TaskResources};
 
+use super::devices::{self, DeviceAsk};
 use super::distinct;
 use super::feasible::{self, Check, Requirements};
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Seat};
 use super::ports::PortAsk;
-use super::property::Property;
+use super::property::{Column, Property};
 use super::rank::{self, Usage};
 use super::spread::{self, Spreading};
 
@@ -20,6 +21,7 @@ pub(super) struct Terms<'a> {
     pub(super) resources: Arc<TaskResources>,
     pub(super) ask: Usage,
     pub(super) ports: PortAsk<'a>,
+    pub(super) devices: Vec<DeviceAsk<'a>>,
     pub(super) apart: Apart,
     pub(super) distinct: Vec<Distinct>,
     pub(super) spreads: Vec<SpreadTerm<'a>>,
@@ -100,7 +102,7 @@ impl<'a> Terms<'a> {
     pub(super) fn new(
         job: &'a Job,
         group: &'a TaskGroup,
-        fleet: &Fleet,
+        fleet: &mut Fleet,
         properties: &[Property<'a>],
         numbers: &[usize],
     ) -> Self {
@@ -137,14 +139,27 @@ impl<'a> Terms<'a> {
             ask: Usage::of(&resources),
             resources: Arc::new(resources),
             ports: PortAsk::of(group),
+            devices: devices::asks(group),
             apart: apart(job, group),
             distinct,
             spreads,
             affinities: Affinities::new(job, group),
-            verdicts: Verdicts::new(requirements, fleet),
             crowd: vec![0; fleet.len()],
+            verdicts: Verdicts::new(requirements, fleet),
             reasons,
         }
+    }
+
+    /// What an allocation takes of a row's node: shared by all, unless it gets devices of its own.
+    pub(super) fn resources_on(&self, fleet: &Fleet, row: u32) -> Arc<TaskResources> {
+        if self.devices.is_empty() {
+            return Arc::clone(&self.resources);
+        }
+        let devices = devices::assign(&self.devices, fleet.node(row), &fleet.devices(row));
+        Arc::new(TaskResources {
+            devices: devices.unwrap_or_default().devices,
+            ..(*self.resources).clone()
+        })
     }
 
     /// Whether more nodes than usual have to be looked at.
@@ -195,10 +210,16 @@ fn resources(group: &TaskGroup) -> TaskResources {
     }
 }
 
+/// A property, and which of its values will do.
+type ByValue = (Arc<Column>, Vec<Option<bool>>);
+
 /// Which requirement each node fails: looked at once for a class, or once for a node when they are about unique things.
 #[derive(Debug)]
 pub(super) struct Verdicts<'a> {
     requirements: Requirements<'a>,
+    /// For each requirement that is about one property: the property, and which of its values will do, as far as that is
+    /// known. Nodes themselves are scattered in memory.
+    by_value: Vec<Option<ByValue>>,
     by_row: bool,
     known: Vec<Verdict>,
 }
@@ -211,14 +232,20 @@ enum Verdict {
 }
 
 impl<'a> Verdicts<'a> {
-    pub(super) fn new(requirements: Requirements<'a>, fleet: &Fleet) -> Self {
+    pub(super) fn new(requirements: Requirements<'a>, fleet: &mut Fleet) -> Self {
         let by_row = requirements.are_unique();
         let len = if by_row {
             fleet.len()
         } else {
             fleet.classes().len()
         };
+        let by_value = (0..requirements.len()).map(|at| {
+            let column = fleet.column(requirements.property(at)?);
+            let values = column.values().len();
+            Some((column, vec![None; values]))
+        });
         Self {
+            by_value: by_value.collect(),
             requirements,
             by_row,
             known: vec![Verdict::Unknown; len],
@@ -226,17 +253,32 @@ impl<'a> Verdicts<'a> {
     }
 
     /// The first requirement that the row's node does not meet.
-    pub(super) fn unmet(&mut self, fleet: &Fleet, row: u32) -> Option<usize> {
-        let at = if self.by_row { row } else { fleet.classes().of(row) };
-        match self.known[at as usize] {
+    pub(super) fn unmet(&mut self, fleet: &Fleet, seat: Seat) -> Option<usize> {
+        let at = if self.by_row { seat.row } else { seat.class } as usize;
+        match self.known[at] {
             Verdict::Qualifies => None,
             Verdict::Fails(at) => Some(usize::from(at)),
             Verdict::Unknown => {
-                let unmet = self.requirements.unmet(fleet.node(row));
+                let unmet = (0..self.requirements.len()).find(|at| !self.is_met(*at, fleet, seat));
                 let number = unmet.and_then(|at| u16::try_from(at).ok());
-                self.known[at as usize] = number.map_or(Verdict::Qualifies, Verdict::Fails);
+                self.known[at] = number.map_or(Verdict::Qualifies, Verdict::Fails);
                 unmet
             }
+        }
+    }
+
+    fn is_met(&mut self, at: usize, fleet: &Fleet, seat: Seat) -> bool {
+        let drivers = fleet.classes().drivers(seat.class);
+        if let Some(is_met) = self.requirements.is_met_by_drivers(at, drivers) {
+            return is_met;
+        }
+        let judge = || self.requirements.is_met(at, fleet.node(seat.row));
+        match &mut self.by_value[at] {
+            Some((column, known)) => match column.of(seat.row) {
+                Some(value) => *known[value].get_or_insert_with(judge),
+                None => judge(),
+            },
+            None => judge(),
         }
     }
 }
@@ -271,16 +313,16 @@ impl<'a> Affinities<'a> {
     }
 
     /// The score of the row's node, when there are affinities.
-    pub(super) fn score(&mut self, fleet: &Fleet, row: u32) -> Option<f64> {
+    pub(super) fn score(&mut self, fleet: &Fleet, seat: Seat) -> Option<f64> {
         if self.list.is_empty() {
             return None;
         }
-        let at = if self.by_row { row } else { fleet.classes().of(row) } as usize;
+        let at = if self.by_row { seat.row } else { seat.class } as usize;
         if self.known.len() <= at {
             self.known.resize(at + 1, None);
         }
         if self.known[at].is_none() {
-            let node = fleet.node(row);
+            let node = fleet.node(seat.row);
             let weights = self
                 .list
                 .iter()

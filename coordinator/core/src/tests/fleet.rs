@@ -40,11 +40,11 @@ pub(super) struct Agent {
     pub(super) seq: u64,
 }
 
-pub(super) struct Fleet {
-    pub(super) core: Coordinator,
+pub(crate) struct Fleet {
+    pub(crate) core: Coordinator,
     /// Of the next start.
     pub(super) options: Options,
-    pub(super) now: Timestamp,
+    pub(crate) now: Timestamp,
     pub(super) agents: BTreeMap<NodeId, Agent>,
     pub(super) replies: BTreeMap<RequestId, Result<Response, Refusal>>,
     requests: u64,
@@ -90,14 +90,14 @@ fn healthy(alloc: &Assigned, status: ClientStatus) -> Option<bool> {
     }
 }
 
-pub(super) fn job(json: serde_json::Value) -> Job {
+pub(crate) fn job(json: serde_json::Value) -> Job {
     let mut job: Job = serde_json::from_value(json).unwrap();
     job.canonicalize();
     job
 }
 
 impl Fleet {
-    pub(super) fn new(nodes: u32) -> Self {
+    pub(crate) fn new(nodes: u32) -> Self {
         let options = Options {
             session_grace: Duration::ZERO,
             ..Options::default()
@@ -243,7 +243,7 @@ impl Fleet {
     }
 
     /// A command, without waiting for what follows from it.
-    pub(super) fn submit(&mut self, command: Command) -> RequestId {
+    pub(crate) fn submit(&mut self, command: Command) -> RequestId {
         self.requests += 1;
         let request = RequestId(self.requests);
         self.input(Input::Command(request, command));

@@ -2,11 +2,12 @@
 
 mod contact;
 mod drain;
-mod fleet;
+pub(crate) mod fleet;
 mod job_types;
 mod launches;
 mod life;
 mod lineage;
+mod placement;
 mod properties;
 mod reconnect;
 mod rollout;

@@ -12,16 +12,22 @@ use serde_json::json;
 use super::fleet::{Fleet, job};
 use crate::reconciler::{Change, Changes, NodeView, ReconcileInput, reconcile};
 use crate::scheduler::rank::Usage;
-use crate::{Command, State};
+use crate::{Command, DrainSpec, NodeAction, State};
 
 /// Something that happens to a region.
 #[derive(Debug, Clone)]
 enum Event {
-    Run { count: u8, version: u8 },
+    Run {
+        count: u8,
+        version: u8,
+    },
     Stop,
     Disconnect(u8),
     Connect(u8),
     Fail(u8),
+    /// For so many seconds; negative is at once, zero is for ever.
+    Drain(u8, i8),
+    Undrain(u8),
     Wait(u16),
     Restart,
 }
@@ -33,6 +39,8 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (1..5u8).prop_map(Event::Disconnect),
         4 => (1..5u8).prop_map(Event::Connect),
         2 => any::<u8>().prop_map(Event::Fail),
+        2 => (1..5u8, -1..100i8).prop_map(|(node, secs)| Event::Drain(node, secs)),
+        2 => (1..5u8).prop_map(Event::Undrain),
         5 => (1..200u16).prop_map(Event::Wait),
         1 => Just(Event::Restart),
     ]
@@ -115,10 +123,34 @@ fn happen(fleet: &mut Fleet, event: &Event, policy: &serde_json::Value) {
                 fleet.becomes(running[usize::from(*pick) % running.len()], ClientStatus::Failed);
             }
         }
+        Event::Drain(node, secs) => drain(fleet, *node, Some(*secs)),
+        Event::Undrain(node) => drain(fleet, *node, None),
         Event::Wait(secs) => fleet.advance(Duration::from_secs(i64::from(*secs))),
         Event::Restart => fleet.restart(fleet.core.state().clone()),
     }
     fleet.settle();
+}
+
+fn drain(fleet: &mut Fleet, node: u8, secs: Option<i8>) {
+    let action = NodeAction::Drain {
+        spec: secs.map(|secs| DrainSpec {
+            deadline: Duration::from_secs(i64::from(secs)),
+            ignore_system_jobs: false,
+        }),
+        mark_eligible: secs.is_none(),
+        meta: BTreeMap::new(),
+    };
+    let id = NodeId(u128::from(node));
+    let _ = fleet.command(Command::Node { id, action });
+}
+
+/// What is to be emptied is not filled.
+fn nothing_is_placed_on_draining_nodes(state: &State) {
+    for node in state.nodes.values() {
+        let Some(drain) = &node.drain else { continue };
+        let newer = |alloc: &Arc<Allocation>| alloc.create_time > drain.started_at;
+        assert!(!state.allocs_of_node(node.id).any(newer), "{}", node.id);
+    }
 }
 
 /// No node is asked for more than it has, ports included.
@@ -379,6 +411,7 @@ proptest! {
             happen(&mut fleet, event, &policy);
             let state = fleet.core.state();
             nothing_is_overbooked(state);
+            nothing_is_placed_on_draining_nodes(state);
             nothing_is_lost_early(state, fleet.now);
             a_second_look_finds_nothing(state, fleet.now);
             order_does_not_matter(state, fleet.now);
@@ -386,6 +419,7 @@ proptest! {
         }
         for node in 1..=4u8 {
             happen(&mut fleet, &Event::Connect(node), &policy);
+            happen(&mut fleet, &Event::Undrain(node), &policy);
         }
         fleet.advance(Duration::from_secs(900));
         count_is_met(&fleet);

@@ -1,7 +1,7 @@
 //! Deployments: how a new version takes the place of an old one, and what happens when it is no good.
 
 use holdfast_shared::id::{JobKey, NodeId};
-use holdfast_shared::model::{ClientStatus, Deployment, DeploymentStatus, Job};
+use holdfast_shared::model::{ClientStatus, Deployment, DeploymentStatus, DesiredStatus, Job};
 use holdfast_shared::time::Duration;
 use serde_json::{Value, json};
 
@@ -380,4 +380,21 @@ fn a_deployment_can_be_given_up_while_all_its_nodes_are_out_of_contact() {
         deployment(&fleet),
         (DeploymentStatus::Failed, "Deployment marked as failed".into())
     );
+}
+
+#[test]
+fn a_canary_on_a_node_out_of_contact_is_given_up_at_the_deadline_and_tried_elsewhere() {
+    let update = json!({ "MaxParallel": 1, "Canary": 1, "ProgressDeadline": 600_000_000_000u64 });
+    let disconnect = json!({ "LostAfter": 36_000_000_000_000u64 });
+    let (mut fleet, away) = cut_off_in_the_middle(&update, &disconnect);
+    fleet.advance(Duration::from_secs(610));
+    let text = "Deployment is running but requires manual promotion";
+    assert_eq!(deployment(&fleet), (DeploymentStatus::Running, text.into()));
+    let canary = fleet.alloc("web", |it| it.canary && it.desired == DesiredStatus::Run);
+    assert_ne!(canary.node, away);
+    assert_eq!(
+        (canary.client, canary.health.map(|it| it.healthy)),
+        (ClientStatus::Running, Some(true))
+    );
+    assert_eq!(of_version(&fleet, 1).groups["app"].excused, 0);
 }

@@ -3,6 +3,7 @@
 pub mod allocs;
 pub mod dispatch;
 pub mod eval;
+pub mod explain;
 pub mod history;
 pub mod init;
 pub mod inspect;
@@ -45,6 +46,8 @@ pub enum Verb {
     Init(init::Init),
     /// List the allocations of a job
     Allocs(allocs::Allocs),
+    /// Tell for each node why it would or would not take one more allocation
+    Explain(explain::Explain),
     /// List the deployments of a job
     Deployments(allocs::Deployments),
     /// Show what a job file would do

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::reference::{Outcome, Reference};
 use super::{alloc, job, node, takes};
 use crate::scheduler::fleet::Fleet;
-use crate::scheduler::{Placement, Scheduler, Wanted};
+use crate::scheduler::{Placement, Rules, Scheduler, Wanted};
 use crate::state::{Delta, State};
 
 /// Chance with a seed.
@@ -207,7 +207,7 @@ fn agree(seed: u64) -> usize {
     let mut dice = Dice(IdGenerator::from_seed(u128::from(seed)));
     let (state, job) = (random_state(&mut dice), random_job(&mut dice));
     let mut fleet = Fleet::of(&state);
-    let mut scheduler = Scheduler::new(&state, 10, u128::from(seed));
+    let mut scheduler = Scheduler::new(&state, Rules::of(&state, &job, 10), u128::from(seed));
     let order = scheduler.order_of(&mut fleet, &job);
     let mut slow = Reference {
         job: &job,
@@ -236,7 +236,7 @@ fn agree(seed: u64) -> usize {
             penalized: &penalized,
             only: None,
         };
-        let found = scheduler.place(&mut fleet, &wanted);
+        let found = scheduler.place(&mut fleet, &state, &wanted);
         let outcome = slow.place(group, &penalized.iter().copied().collect::<Vec<_>>());
         compare(seed, found.as_ref().map_err(|report| &**report), &outcome);
         if let Ok(placement) = found {
