@@ -61,6 +61,32 @@ pub enum ServerError {
     },
 }
 
+/// What the store holds, and what is to be said about that.
+fn stored(config: &Config) -> Result<(SledStore, State), ServerError> {
+    let (mut store, condition) = SledStore::open(&config.data_dir.join(DATABASE))?;
+    if condition == Condition::Replaced {
+        warn!("the state was lost: the coordinator starts empty, see the data folder for what was put aside");
+    }
+    let mut state = store.load()?;
+    if condition == Condition::Repaired {
+        doubt(&mut store, &mut state)?;
+    }
+    if let Some(newest) = store.newer_than(state.index)? {
+        let index = state.index;
+        error!(
+            index,
+            newest, "the database is damaged: acknowledged changes are lost, restore a backup"
+        );
+    }
+    info!(
+        index = state.index,
+        jobs = state.jobs.len(),
+        nodes = state.nodes.len(),
+        "state loaded"
+    );
+    Ok((store, state))
+}
+
 /// A log without its snapshot may lack something in its middle, and nothing shows it. So whatever a node holds counts as
 /// newer than what is here, and nothing on it is changed until an operator adopts this state.
 fn doubt(store: &mut SledStore, state: &mut State) -> Result<(), StoreError> {
@@ -93,29 +119,7 @@ impl Server {
     /// # Errors
     /// When one of them cannot be had. Nothing is left running then.
     pub async fn start(config: Config) -> Result<Self, ServerError> {
-        let (mut store, condition) = SledStore::open(&config.data_dir.join(DATABASE))?;
-        if condition == Condition::Replaced {
-            warn!(
-                "the state was lost: the coordinator starts empty, see the data folder for what was put aside"
-            );
-        }
-        let mut state = store.load()?;
-        if condition == Condition::Repaired {
-            doubt(&mut store, &mut state)?;
-        }
-        if let Some(newest) = store.newer_than(state.index)? {
-            let index = state.index;
-            error!(
-                index,
-                newest, "the database is damaged: acknowledged changes are lost, restore a backup"
-            );
-        }
-        info!(
-            index = state.index,
-            jobs = state.jobs.len(),
-            nodes = state.nodes.len(),
-            "state loaded"
-        );
+        let (store, state) = stored(&config)?;
         let listening = |source| ServerError::Http {
             address: config.http_addr,
             source,
