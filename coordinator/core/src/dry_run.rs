@@ -45,7 +45,7 @@ impl DryRun {
         let mut job = job.clone();
         job.parent_id = current
             .as_ref()
-            .map_or_else(Default::default, |it| it.parent_id.clone());
+            .map_or_else(|| Some(String::new()), |it| it.parent_id.clone());
         job.submit_time = Some(now.0);
         // A job that only launches others is shown as what it launches.
         let launched = Job {

@@ -208,6 +208,19 @@ async fn pools_and_settings_are_changed_and_survive_a_restart() {
     coordinator.stop().await;
 }
 
+/// What can be done with a deployment that is over: nothing.
+const REFUSALS: [(&str, &str, &str); 5] = [
+    ("fail", "{}", "can't fail terminal deployment"),
+    ("promote", r#"{"All":true}"#, "can't promote terminal deployment"),
+    ("pause", r#"{"Pause":true}"#, "can't pause terminal deployment"),
+    ("pause", r#"{"Pause":false}"#, "can't resume terminal deployment"),
+    (
+        "allocation-health",
+        r#"{"UnhealthyAllocationIDs":["00000000-0000-0000-0000-000000000001"]}"#,
+        "can't set health of allocations for a terminal deployment",
+    ),
+];
+
 #[tokio::test]
 async fn deployments_are_halted_judged_and_given_up_over_http() {
     let folder = tempfile::tempdir().unwrap();
@@ -256,29 +269,8 @@ async fn deployments_are_halted_judged_and_given_up_over_http() {
         (&failed["Status"], &failed["StatusDescription"]),
         (&json!("failed"), &json!("Failed due to unhealthy allocations"))
     );
-    for (action, body, text) in [
-        ("fail", json!({}), "can't fail terminal deployment"),
-        (
-            "promote",
-            json!({ "All": true }),
-            "can't promote terminal deployment",
-        ),
-        (
-            "pause",
-            json!({ "Pause": true }),
-            "can't pause terminal deployment",
-        ),
-        (
-            "pause",
-            json!({ "Pause": false }),
-            "can't resume terminal deployment",
-        ),
-        (
-            "allocation-health",
-            body,
-            "can't set health of allocations for a terminal deployment",
-        ),
-    ] {
+    for (action, body, text) in REFUSALS {
+        let body: Value = serde_json::from_str(body).unwrap();
         let answer = coordinator.put(&verb(action), &body).await;
         assert_eq!((answer.status, answer.body.as_str()), (400, text));
     }

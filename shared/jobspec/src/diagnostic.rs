@@ -16,7 +16,7 @@ pub struct Diagnostic {
     /// Where; a variable that nobody set has no place.
     at: Option<(Arc<Source>, Span)>,
     /// The replacement that puts it right, where that can be guessed.
-    pub(crate) fix: Option<Fix>,
+    pub(crate) fix: Option<Box<Fix>>,
 }
 
 impl Diagnostic {

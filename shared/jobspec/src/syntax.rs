@@ -18,7 +18,8 @@ pub(crate) fn explain(source: &Arc<Source>, error: &hcl_edit::parser::Error) -> 
     let tokens = tokenize(&source.text);
     let mut diagnostic = name(source, &tokens, error, failed_at);
     if let Some(span) = diagnostic.span() {
-        diagnostic.fix = fix::find(&source.text, &tokens, failed_at, &diagnostic.summary, &span);
+        diagnostic.fix =
+            fix::find(&source.text, &tokens, failed_at, &diagnostic.summary, &span).map(Box::new);
     }
     diagnostic
 }

@@ -27,7 +27,7 @@ pub fn upgrade(file_name: &str, source: &str) -> Result<Upgraded, Diagnostic> {
     let mut changes = Vec::new();
     loop {
         let found = match parse::file(file_name, &text) {
-            Ok(_) => fix::dotted_key(&text, &tokenize(&text)),
+            Ok(_) => fix::dotted_key(&text, &tokenize(&text)).map(Box::new),
             Err(error) if error.fix.is_none() || changes.len() == CHANGES_MAX => return Err(error),
             Err(error) => error.fix,
         };

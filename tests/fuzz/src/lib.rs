@@ -45,20 +45,19 @@ pub enum Until {
     Passed(Duration),
 }
 
-/// The corpus of a target: every file in its folder.
-///
-/// # Panics
-/// When the folder cannot be read: it is part of the repository.
+/// The corpus of a target: every file in its folder, and what else it knows.
 pub fn corpus(target: &Target) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("corpus")
         .join(target.name);
     let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .into_iter()
+        .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
         .collect();
     paths.sort();
-    paths.iter().filter_map(|path| fs::read(path).ok()).collect()
+    let stored = paths.iter().filter_map(|path| fs::read(path).ok());
+    stored.chain((target.more)()).collect()
 }
 
 /// Tries damaged inputs of `corpus` on a target.

@@ -14,6 +14,8 @@ pub struct Target {
     pub name: &'static str,
     /// Tries one input; answers whether it was understood. Panics when a promise is broken.
     pub run: fn(&[u8]) -> bool,
+    /// Inputs that stand elsewhere in the repository.
+    pub(crate) more: fn() -> Vec<Vec<u8>>,
     /// Words of its language.
     pub(crate) words: &'static [&'static str],
 }
@@ -23,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "job_file",
         run: job_file,
+        more: Vec::new,
         words: &[
             "job \"a\" {\n",
             "group",
@@ -68,6 +71,7 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "template",
         run: template,
+        more: Vec::new,
         words: &[
             "{{ ",
             " }}",
@@ -104,11 +108,13 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "wire",
         run: message,
+        more: golden,
         words: &["\u{1}", "\u{0}", "\u{7f}", "\u{80}"],
     },
     Target {
         name: "constraint",
         run: constraint_of_two,
+        more: Vec::new,
         words: &[
             ">= 1.2",
             "~> 1.0",
@@ -188,6 +194,15 @@ impl Data for Little {
     fn variables(&self, _: &str) -> Option<Vec<Variable>> {
         Some(Vec::new())
     }
+}
+
+/// One of every message.
+fn golden() -> Vec<Vec<u8>> {
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let lines = include_str!("../../../shared/src/wire/golden-v1.hex").lines();
+    lines
+        .filter_map(|line| line.as_bytes().chunks(2).map(byte).collect())
+        .collect()
 }
 
 fn message(input: &[u8]) -> bool {

@@ -47,7 +47,7 @@ pub(super) fn register(ledger: &mut Ledger, mut job: Job, wish: Wish) -> Result<
     // Who launched a job is not for its author to say.
     job.parent_id = current
         .as_ref()
-        .map_or_else(Default::default, |it| it.parent_id.clone());
+        .map_or_else(|| Some(String::new()), |it| it.parent_id.clone());
     if let Some(current) = current
         .as_deref()
         .filter(|it| wish.preserve_counts && !it.is_stopped())

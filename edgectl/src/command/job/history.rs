@@ -62,6 +62,7 @@ pub fn run(session: &mut Session<'_>, args: &History) -> Result<Exit> {
     for (at, (job, value)) in versions.versions.iter().zip(&values).enumerate() {
         // The first version was made from nothing, and the one that the others are held against from itself.
         let is_compared = match args.diff_version {
+            _ if !shows_diffs => false,
             Some(version) => job.version() != version,
             None => at + 1 < values.len(),
         };

@@ -204,7 +204,7 @@ fn of_hcl(file: &str, source: &str) -> Result<NodePool> {
             .map(|block| &block[2]["a"])
     };
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let meta = child("meta").unwrap_or(&body["a"]["meta"]);
+    let meta = child("meta").unwrap_or_else(|| &body["a"]["meta"]);
     let meta = meta.as_object().into_iter().flatten();
     Ok(NodePool {
         name: name.to_owned(),

@@ -150,7 +150,7 @@ impl<'a> Reference<'a> {
         let plain = |it: &&Constraint| !it.operand.starts_with("distinct_");
         let check = |it: &Constraint| {
             let held = holds((&it.left, &it.operand, &it.right), node);
-            held.then_some(()).ok_or(text(it))
+            held.then_some(()).ok_or_else(|| text(it))
         };
         self.job
             .constraints
