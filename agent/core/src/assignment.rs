@@ -29,12 +29,15 @@ impl Agent {
                     generation: base,
                 }
         });
-        let specs_missing = set.allocs.iter().any(|assigned| {
-            let key = SpecKey::of(assigned);
-            assigned.run
-                && !self.jobs.contains_key(&key)
-                && !set.jobs.iter().any(|spec| spec_key(spec) == key)
-        });
+        let whole = set.base.is_none();
+        // A whole set is all there is to have: what it does not explain fails, visibly, instead of being asked for again.
+        let specs_missing = !whole
+            && set.allocs.iter().any(|assigned| {
+                let key = SpecKey::of(assigned);
+                assigned.run
+                    && !self.jobs.contains_key(&key)
+                    && !set.jobs.iter().any(|spec| spec_key(spec) == key)
+            });
         if gap || specs_missing {
             self.ask_for_the_whole_set();
             return;
@@ -46,7 +49,6 @@ impl Agent {
         for spec in set.jobs {
             self.accept_spec(spec);
         }
-        let whole = set.base.is_none();
         let assigned_ids: Vec<AllocId> = set.allocs.iter().map(|assigned| assigned.id).collect();
         for assigned in set.allocs {
             self.accept(assigned, counts_anew);

@@ -315,6 +315,30 @@ fn an_orphan_that_is_assigned_again_and_ends_before_it_was_adopted_is_ended() {
 }
 
 #[test]
+fn a_whole_set_without_a_job_version_fails_what_needs_it_and_is_not_asked_for_again() {
+    let mut it = running_box();
+    it.published.clear();
+    let unexplained = Assigned {
+        id: AllocId(2),
+        job_version: 7,
+        ..assigned(true, 9)
+    };
+    let set = Assignments {
+        epoch: 1,
+        generation: 6,
+        base: None,
+        allocs: vec![assigned(true, 1), unexplained],
+        stop: vec![],
+        jobs: vec![],
+    };
+    it.input(Input::Message(ToAgent::Assignments(set)));
+    let failed = it.agent.alloc(AllocId(2)).map(|record| record.client);
+    assert_eq!(failed, Some(ClientStatus::Failed));
+    let asks = |it: &FromAgent| matches!(it, FromAgent::Heartbeat { .. });
+    assert!(!it.published.iter().any(asks), "{:?}", it.published);
+}
+
+#[test]
 fn what_runs_although_its_allocation_is_over_is_ended() {
     let mut it = running_box();
     let spec = job("service", json!([{ "Name": "t" }]), json!({}));

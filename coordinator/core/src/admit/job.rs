@@ -96,8 +96,8 @@ pub(crate) fn register_version(ledger: &mut Ledger, mut job: Job) {
     trim_versions(ledger, &key);
 }
 
-/// Forgets the oldest versions beyond those that are kept. A tagged one is never forgotten, nor the newest stable one,
-/// nor one that still runs.
+/// Forgets the oldest versions beyond those that are kept. A tagged one is never forgotten, nor the newest one, the newest
+/// stable one, or one that still runs.
 fn trim_versions(ledger: &mut Ledger, key: &JobKey) {
     let kept = ledger.options.job_versions_kept;
     let versions: Vec<Arc<Job>> = ledger.state.versions_of_job(key).cloned().collect();
@@ -112,6 +112,7 @@ fn trim_versions(ledger: &mut Ledger, key: &JobKey) {
         .filter(|it| !it.is_server_terminal())
         .map(|it| it.job_version)
         .collect();
+    let newest = versions.last().map(|job| job.version());
     let untagged: Vec<u64> = versions
         .iter()
         .filter(|job| job.version_tag.is_none())
@@ -119,7 +120,8 @@ fn trim_versions(ledger: &mut Ledger, key: &JobKey) {
         .collect();
     let mut surplus = untagged.len().saturating_sub(kept);
     for version in untagged {
-        if surplus > 0 && Some(version) != newest_stable && !in_use.contains(&version) {
+        let stays = [newest, newest_stable].contains(&Some(version)) || in_use.contains(&version);
+        if surplus > 0 && !stays {
             surplus -= 1;
             history::forget_version(&ledger.state, key, version)
                 .into_iter()

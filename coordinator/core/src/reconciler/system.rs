@@ -87,6 +87,10 @@ impl SystemTurn<'_> {
         eligible: bool,
         (changes, counts): (&mut Changes, &mut PlanCounts),
     ) -> bool {
+        if alloc.is_server_terminal() && !alloc.client.is_terminal() {
+            // It has been told to end.
+            return false;
+        }
         let policy = self.group.disconnect_policy();
         let bucket = classify(alloc, self.input.nodes.get(&alloc.node), &policy, self.input.now);
         let current =

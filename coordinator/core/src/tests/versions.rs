@@ -208,6 +208,19 @@ fn versions_are_forgotten_with_what_they_were_made_from() {
 }
 
 #[test]
+fn the_newest_version_is_never_forgotten_however_many_older_ones_run() {
+    let mut fleet = Fleet::new(3);
+    fleet.options.job_versions_kept = 1;
+    fleet.restart(fleet.core.state().clone());
+    for number in 0..3 {
+        submit(&mut fleet, &version(number, 1, &rolling()), "x");
+        let (state, key) = (fleet.core.state(), key());
+        let newest = state.versions_of_job(&key).last().map(|job| job.version());
+        assert_eq!(newest, Some(state.jobs[&key].version()));
+    }
+}
+
+#[test]
 fn a_version_can_be_declared_stable_and_unstable() {
     let mut fleet = Fleet::new(3);
     fleet.run(&version(0, 1, &rolling()));
