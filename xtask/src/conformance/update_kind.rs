@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use holdfast_coordinator_core::conformance::change;
 use holdfast_coordinator_core::reconciler::Change;
 use holdfast_diff::{annotate, diff};
-use holdfast_shared::model::{DriverState, Fingerprint, HostNetwork, Job};
+use holdfast_shared::model::{DeviceInstance, DriverState, Fingerprint, HostNetwork, Job, NodeDevice};
 use serde_json::{Value, json};
 
 use super::Verdict;
@@ -254,7 +254,17 @@ impl Scene {
             healthy: true,
             ..DriverState::default()
         };
+        let instance = |number: u8| DeviceInstance {
+            id: number.to_string(),
+            healthy: true,
+            path: format!("/dev/ttyUSB{number}"),
+        };
         let fingerprint = Fingerprint {
+            devices: vec![NodeDevice {
+                kind: "usb".into(),
+                instances: (0..4).map(instance).collect(),
+                ..NodeDevice::default()
+            }],
             datacenter: "dc1".into(),
             node_pool: "default".into(),
             attributes: [
