@@ -122,17 +122,10 @@ pub fn is_contained(task: &Task) -> bool {
 
 /// A task that would run without something it counts on is not started at all.
 fn refuse(task: &Task) -> Result<(), SpecError> {
-    let given = |list: bool, name| {
-        if list {
-            Err(SpecError::Unsupported(name))
-        } else {
-            Ok(())
-        }
-    };
-    given(
-        task.artifacts.as_ref().is_some_and(|list| !list.is_empty()),
-        "an artifact block",
-    )
+    if task.artifacts.as_ref().is_some_and(|list| !list.is_empty()) {
+        return Err(SpecError::Unsupported("an artifact block"));
+    }
+    Ok(())
 }
 
 fn logs(task: &Task) -> LogLimits {

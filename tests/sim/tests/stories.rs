@@ -16,7 +16,7 @@ const DAY: Config = Config {
     trace: false,
 };
 
-/// Jobs of every type have made stories longer: these take three minutes on two cores. `cargo xtask sim` tells more.
+/// Batch and system jobs have made stories longer: these take about two minutes on two cores. `cargo xtask sim` tells more.
 const SEEDS: u64 = 120;
 
 /// Stories that break an invariant today, and which: bugs that are known and not mended, of the product or of its model.
