@@ -55,23 +55,7 @@ fn redefined(source: &Arc<Source>, tokens: &[Token], failed_at: usize) -> Diagno
         .position(|token| token.span.contains(&failed_at))
         .unwrap_or(0);
     let name = &source.text[tokens[at].span.clone()];
-    let mut depth = 0_usize;
-    let mut first = at;
-    for (index, token) in tokens[..at].iter().enumerate().rev() {
-        match token.kind {
-            Kind::Close(_) => depth += 1,
-            Kind::Open(_) if depth == 0 => break,
-            Kind::Open(_) => depth -= 1,
-            Kind::Name if depth == 0 && tokens[index + 1].kind == Kind::Equals => {
-                first = if source.text[token.span.clone()] == *name {
-                    index
-                } else {
-                    first
-                };
-            }
-            _ => {}
-        }
-    }
+    let first = fix::first_of_its_name(&source.text, tokens, at);
     let place = source.place(&tokens[first].span);
     let detail =
         format!("The argument {name:?} was already set at {place}. Each argument may be set only once.");

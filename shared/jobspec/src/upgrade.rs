@@ -28,8 +28,10 @@ pub fn upgrade(file_name: &str, source: &str) -> Result<Upgraded, Diagnostic> {
     loop {
         let found = match parse::file(file_name, &text) {
             Ok(_) => fix::dotted_key(&text, &tokenize(&text)).map(Box::new),
-            Err(error) if error.fix.is_none() || changes.len() == CHANGES_MAX => return Err(error),
-            Err(error) => error.fix,
+            Err(error) => match error.fix.as_deref() {
+                Some(fix) if fix.is_certain && changes.len() < CHANGES_MAX => error.fix,
+                _ => return Err(error),
+            },
         };
         let Some(fix) = found.filter(|_| changes.len() < CHANGES_MAX) else {
             return Ok(Upgraded { text, changes });

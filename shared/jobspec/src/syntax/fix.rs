@@ -15,6 +15,8 @@ pub(crate) struct Fix {
     pub(crate) replacement: String,
     /// What to do, for people.
     pub(crate) help: &'static str,
+    /// Whether it is what was meant, beyond doubt; otherwise it is only shown.
+    pub(crate) is_certain: bool,
 }
 
 fn fix(span: Span, replacement: impl Into<String>, help: &'static str) -> Option<Fix> {
@@ -22,6 +24,7 @@ fn fix(span: Span, replacement: impl Into<String>, help: &'static str) -> Option
         span,
         replacement: replacement.into(),
         help,
+        is_certain: true,
     })
 }
 
@@ -42,6 +45,7 @@ pub(crate) fn find(
         "Invalid single-argument block definition" | "Argument definition required" => {
             single_line_block(tokens, at)
         }
+        "Attribute redefined" => repeated(text, tokens, at),
         "Invalid character" => foreign_character(text, span),
         _ => shell_variable(text, tokens, failed_at)
             .or_else(|| blank_before_marker(text, tokens))
@@ -106,6 +110,69 @@ fn opening(tokens: &[Token], at: usize) -> Option<usize> {
         }
     }
     None
+}
+
+/// The first attribute of the body of the one at `at` that has its name.
+pub(crate) fn first_of_its_name(text: &str, tokens: &[Token], at: usize) -> usize {
+    let name = &text[tokens[at].span.clone()];
+    let (mut depth, mut first) = (0_usize, at);
+    for (index, token) in tokens[..at].iter().enumerate().rev() {
+        match token.kind {
+            Kind::Close(_) => depth += 1,
+            Kind::Open(_) if depth == 0 => break,
+            Kind::Open(_) => depth -= 1,
+            Kind::Name
+                if depth == 0
+                    && tokens[index + 1].kind == Kind::Equals
+                    && text[token.span.clone()] == *name =>
+            {
+                first = index;
+            }
+            _ => {}
+        }
+    }
+    first
+}
+
+/// An attribute that its body has already: needless when it says the same, else one of the two is wrong.
+fn repeated(text: &str, tokens: &[Token], at: usize) -> Option<Fix> {
+    let (first, again) = (
+        attribute(tokens, first_of_its_name(text, tokens, at))?,
+        attribute(tokens, at)?,
+    );
+    let words = |tokens: &[Token]| -> Vec<String> {
+        let breaks = |token: &&Token| token.kind != Kind::Newline;
+        let word = |token: &Token| text[token.span.clone()].to_owned();
+        tokens.iter().filter(breaks).map(word).collect()
+    };
+    let span = again.first()?.span.start..again.last()?.span.end;
+    if words(first) == words(again) {
+        return fix(span, "", "leave out what was said already");
+    }
+    let shown = text[span.clone()].replace('\n', "\n# ");
+    Some(Fix {
+        span,
+        replacement: format!("# {shown}"),
+        help: "keep the one that is meant, and leave out the other, for example this one",
+        is_certain: false,
+    })
+}
+
+/// The tokens of an attribute, from its name to the end of its value.
+fn attribute(tokens: &[Token], at: usize) -> Option<&[Token]> {
+    let mut depth = 0_usize;
+    let ends = |token: &Token| {
+        match token.kind {
+            Kind::Open(_) => depth += 1,
+            Kind::Close(_) if depth == 0 => return true,
+            Kind::Close(_) => depth -= 1,
+            Kind::Newline | Kind::End => return depth == 0,
+            _ => {}
+        }
+        false
+    };
+    let length = tokens.get(at..)?.iter().position(ends)?;
+    tokens.get(at..at + length)
 }
 
 fn several_on_a_line(tokens: &[Token], at: usize) -> Option<Fix> {
@@ -252,6 +319,10 @@ mod tests {
                 "d = <<EOT\n  echo $${X:-2}\nEOT\n",
             ),
             ("a = \"${X:-2}\"\n", "a = \"$${X:-2}\"\n"),
+            (
+                "b {\n  a = [1,\n2]\n  c = 3\n  a = [1, 2]\n}\n",
+                "b {\n  a = [1,\n2]\n  c = 3\n  \n}\n",
+            ),
         ] {
             let upgraded = upgrade("a", old).map(|it| it.text);
             assert_eq!(upgraded.as_deref(), Ok(new), "{old:?}");
@@ -270,13 +341,23 @@ mod tests {
 
     #[test]
     fn a_mistake_is_shown_with_its_correction() {
-        let error = crate::parse::file("a.hcl", "job \"j\" {\n  \"type\" = \"batch\"\n}\n").unwrap_err();
-        let told = error.render();
-        assert!(
-            told.ends_with(
-                "Argument names must not be quoted.\nhelp: write the names of arguments without quotes\n  |\n2 |   type = \"batch\"\n"
+        for (text, ending) in [
+            (
+                "job \"j\" {\n  \"type\" = \"batch\"\n}\n",
+                "Argument names must not be quoted.\nhelp: write the names of arguments without quotes\n  |\n2 |   type = \"batch\"\n",
             ),
-            "{told}"
-        );
+            (
+                "job \"j\" {\n  type = \"batch\"\n  type = \"batch\"\n}\n",
+                "Each argument may be set only once.\nhelp: leave out what was said already\n  |\n3 |   \n",
+            ),
+            (
+                "job \"j\" {\n  type = \"batch\"\n  type = \"system\" # all\n}\n",
+                "may be set only once.\nhelp: keep the one that is meant, and leave out the other, for example this one\n  \
+                 |\n3 |   # type = \"system\" # all\n",
+            ),
+        ] {
+            let told = crate::parse::file("a.hcl", text).unwrap_err().render();
+            assert!(told.ends_with(ending), "{told}");
+        }
     }
 }
