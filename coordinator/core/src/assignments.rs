@@ -4,11 +4,12 @@
 //! newest generation, by its own word, is told again. What a node was sent is remembered only in memory: after a
 //! restart it is sent the whole set, which does no harm.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, JobKey, NodeId};
-use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, JobType, Node, NodeStatus};
+use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, Job, JobType, Node, NodeStatus, Task};
 use holdfast_shared::wire::{Assigned, Assignments, Held, JobSpec, ToAgent, WatchHealth};
 
 use crate::ledger::Ledger;
@@ -257,7 +258,7 @@ impl Told {
                 // All groups travel: another group of the same version may follow, and the specification is sent once.
                 let spec = packed
                     .entry(key.clone())
-                    .or_insert_with(|| JobSpec::of(job, |_| true));
+                    .or_insert_with(|| JobSpec::of(&as_allowed(state, job), |_| true));
                 jobs.push(spec.clone());
                 self.specs.insert(key, generation);
             }
@@ -272,6 +273,24 @@ impl Told {
             jobs,
         }
     }
+}
+
+/// The job as nodes are told of it: memory beyond what is reserved only where operators allow that.
+fn as_allowed<'a>(state: &State, job: &'a Job) -> Cow<'a, Job> {
+    let mut tasks = job.groups().iter().flat_map(|group| group.tasks());
+    let max = |task: &Task| task.resources.as_ref().and_then(|it| it.memory_max_mb);
+    let wishes = tasks.any(|task| max(task).unwrap_or(0) != 0);
+    if !wishes || state.scheduling_of(job.node_pool()).memory_oversubscription {
+        return Cow::Borrowed(job);
+    }
+    let mut job = job.clone();
+    let tasks = job.task_groups.iter_mut().flatten();
+    for task in tasks.flat_map(|group| group.tasks.iter_mut().flatten()) {
+        if let Some(resources) = &mut task.resources {
+            resources.memory_max_mb = None;
+        }
+    }
+    Cow::Owned(job)
 }
 
 /// Whether an allocation belongs into a whole set: one that should run and may, or one that should end and has not.

@@ -3,6 +3,7 @@
 //! The result is the same for the same submission, whoever sends it and how often: two equal ones are one version.
 
 use holdfast_api::JobValidateResponse;
+use holdfast_coordinator_core::State as Snapshot;
 use holdfast_jobspec::{Surroundings, Validation};
 use holdfast_shared::model::{Constraint, Job, Network, Service, Task, TaskGroup};
 use serde_json::{Value, json};
@@ -27,8 +28,19 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    /// Looks at a job as it was submitted.
-    pub(super) fn of(mut job: Job) -> Self {
+    /// Looks at a job as it was submitted to a region in this state.
+    pub(super) fn of(job: Job, state: &Snapshot) -> Self {
+        let (pool, is_known) = (job.node_pool().to_owned(), state.has_pool(job.node_pool()));
+        let surroundings = Surroundings {
+            memory_oversubscription: state.scheduling_of(&pool).memory_oversubscription,
+            // No other pool matters, and to list all of them is work.
+            node_pools: Some(is_known.then_some(pool).into_iter().collect()),
+            namespaces: None,
+        };
+        Self::within(job, &surroundings)
+    }
+
+    fn within(mut job: Job, surroundings: &Surroundings) -> Self {
         job.canonicalize();
         // As answered by us before: not what somebody wrote, and not worth a note.
         for group in job
@@ -39,7 +51,7 @@ impl Admission {
         {
             group.prevent_reschedule_on_lost = None;
         }
-        let validation = holdfast_jobspec::validate(&job, &Surroundings::default());
+        let validation = holdfast_jobspec::validate(&job, surroundings);
         fill_job(&mut job);
         for group in job.task_groups.iter_mut().flatten() {
             fill_group(group);
@@ -76,6 +88,7 @@ fn fill_job(job: &mut Job) {
     job.dispatch_idempotency_token.get_or_insert_default();
     // What a client says about the past does not count.
     (job.status, job.stable, job.version) = (Some(String::new()), Some(false), Some(0));
+    job.version_tag = None;
 }
 
 fn fill_group(group: &mut TaskGroup) {
@@ -145,6 +158,8 @@ fn default_identity() -> Value {
 
 #[cfg(test)]
 mod tests {
+    use holdfast_shared::model::SchedulerConfiguration;
+
     use super::*;
 
     fn submitted() -> Job {
@@ -162,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_consul_service_becomes_a_built_in_one_with_a_warning() {
-        let admission = Admission::of(submitted());
+        let admission = Admission::of(submitted(), &Snapshot::default());
         let group = &admission.job.groups()[0];
         assert_eq!(group.services()[0].provider, "nomad");
         assert!(
@@ -176,9 +191,47 @@ mod tests {
     }
 
     #[test]
+    fn a_job_names_a_node_pool_that_is_there() {
+        let state = Snapshot::default();
+        for (pool, error) in [
+            ("", ""),
+            ("default", ""),
+            ("all", ""),
+            (
+                "ships",
+                "1 error occurred:\n\t* job \"web\" is in nonexistent node pool \"ships\"\n\n",
+            ),
+        ] {
+            let mut job = submitted();
+            job.node_pool = Some(pool.to_owned());
+            assert_eq!(Admission::of(job, &state).verdict().error, error, "{pool:?}");
+        }
+    }
+
+    #[test]
+    fn memory_beyond_what_is_reserved_is_warned_of_unless_it_is_allowed() {
+        let mut state = Snapshot::default();
+        let warnings = |state: &Snapshot| {
+            let mut job = submitted();
+            let task = &mut job.task_groups.as_mut().unwrap()[0].tasks.as_mut().unwrap()[0];
+            task.resources.get_or_insert_default().memory_max_mb = Some(512);
+            Admission::of(job, state).validation.warnings
+        };
+        let warned = warnings(&state);
+        assert_eq!(warned.len(), 1, "{warned:?}");
+        assert!(warned[0].starts_with("Memory oversubscription is not enabled; Task \"app.server\""));
+        state.scheduling = std::sync::Arc::new(SchedulerConfiguration {
+            memory_oversubscription: true,
+            ..SchedulerConfiguration::default()
+        });
+        assert_eq!(warnings(&state), Vec::<String>::new());
+    }
+
+    #[test]
     fn what_was_admitted_once_is_admitted_as_the_same() {
-        let once = Admission::of(submitted()).job;
-        let twice = Admission::of(once.clone()).job;
+        let state = Snapshot::default();
+        let once = Admission::of(submitted(), &state).job;
+        let twice = Admission::of(once.clone(), &state).job;
         assert_eq!(once.specification(), twice.specification());
     }
 }

@@ -29,8 +29,8 @@ pub(super) async fn plan(
         return Err(Problem::bad_request("Job ID does not match"));
     }
     let job = jobs::placed(&app, &ask, *job)?;
-    let (job, warnings) = Admission::of(job).accepted()?;
     let (state, now) = (app.runtime.snapshots.load(), app.clock.now());
+    let (job, warnings) = Admission::of(job, &state).accepted()?;
     let index = state.index;
     // A plan of a large job is work for a while.
     let planned = tokio::task::spawn_blocking(move || {

@@ -52,7 +52,7 @@ pub(super) async fn submit(app: &App, ask: &Ask, request: JobRegisterRequest) ->
     } = request;
     let job = job.ok_or_else(|| Problem::bad_request("Job must be specified"))?;
     let job = placed(app, ask, *job)?;
-    let (job, warnings) = Admission::of(job).accepted()?;
+    let (job, warnings) = Admission::of(job, &app.runtime.snapshots.load()).accepted()?;
     if !warnings.is_empty() {
         warn!(job = %job.key(), warnings, "job registered with warnings");
     }
@@ -115,12 +115,9 @@ pub(super) async fn validate(State(app): Shared, ask: Ask, bytes: Bytes) -> Resu
     let job = request
         .job
         .ok_or_else(|| Problem::bad_request("Job must be specified"))?;
-    let verdict = Admission::of(*job).verdict();
-    Ok(answer::json(
-        &verdict,
-        app.runtime.snapshots.load().index,
-        ask.pretty,
-    ))
+    let state = app.runtime.snapshots.load();
+    let verdict = Admission::of(*job, &state).verdict();
+    Ok(answer::json(&verdict, state.index, ask.pretty))
 }
 
 pub(super) async fn parse(State(app): Shared, ask: Ask, bytes: Bytes) -> Result<Response, Problem> {

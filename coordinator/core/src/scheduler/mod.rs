@@ -72,6 +72,8 @@ pub(crate) struct Rules {
     pub(crate) algorithm: SchedulerAlgorithm,
     /// Which types of jobs may push out others.
     pub(crate) preemption: Preemption,
+    /// Whether tasks may use more memory than they reserve.
+    pub(crate) memory_oversubscription: bool,
 }
 
 impl Rules {
@@ -83,6 +85,7 @@ impl Rules {
             node_limit: own.unwrap_or(node_limit),
             algorithm: settings.algorithm,
             preemption: settings.preemption,
+            memory_oversubscription: settings.memory_oversubscription,
         }
     }
 }
@@ -347,6 +350,9 @@ impl<'a> Scheduler<'a> {
         let asks = terms::property_asks(job, group);
         let numbers: Vec<usize> = asks.iter().map(|ask| self.property(fleet, job, *ask)).collect();
         let mut terms = Terms::new(job, group, fleet, &self.properties, &numbers);
+        if !self.rules.memory_oversubscription {
+            terms.forbid_memory_max();
+        }
         for (row, _) in self.live(fleet, job).filter(|(_, it)| *it == group.name()) {
             terms.crowd[row as usize] += 1;
         }

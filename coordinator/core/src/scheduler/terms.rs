@@ -150,6 +150,14 @@ impl<'a> Terms<'a> {
         }
     }
 
+    /// Nothing may use more memory than it reserves.
+    pub(super) fn forbid_memory_max(&mut self) {
+        let resources = Arc::make_mut(&mut self.resources);
+        for (_, _, max) in resources.tasks.values_mut() {
+            *max = 0;
+        }
+    }
+
     /// What an allocation takes of a row's node: shared by all, unless it gets devices of its own.
     pub(super) fn resources_on(&self, fleet: &Fleet, row: u32) -> Arc<TaskResources> {
         if self.devices.is_empty() {

@@ -284,14 +284,16 @@ impl State {
             .collect()
     }
 
+    /// Whether there is a node pool with this name.
+    pub fn has_pool(&self, name: &str) -> bool {
+        let names_it = |node: &Arc<Node>| node.fingerprint.node_pool == name;
+        NodePool::is_built_in(name) || self.pools.contains_key(name) || self.nodes.values().any(names_it)
+    }
+
     /// The node pool with this name.
     pub fn pool(&self, name: &str) -> Option<Arc<NodePool>> {
         let known = self.pools.get(name).cloned();
-        known.or_else(|| {
-            self.pool_names()
-                .contains(name)
-                .then(|| Arc::new(NodePool::implied(name)))
-        })
+        known.or_else(|| self.has_pool(name).then(|| Arc::new(NodePool::implied(name))))
     }
 
     /// The kept versions of a job, oldest first.
