@@ -135,6 +135,10 @@ impl Runtime {
         }
         if !deltas.is_empty() {
             deltas.iter().for_each(log_delta);
+            // Tasks that start from now on see the node as it is now.
+            if deltas.iter().any(|delta| matches!(delta, LocalDelta::Meta(_))) {
+                Arc::make_mut(&mut self.node.fingerprint).change_meta(self.agent.meta());
+            }
             self.store.commit(deltas).await;
         }
         let behind = self.store.is_behind();
@@ -260,7 +264,8 @@ impl Runtime {
                 self.list(name);
             }
         }
-        if let Some(fingerprint) = self.observer.announce() {
+        if let Some(mut fingerprint) = self.observer.announce() {
+            fingerprint.change_meta(self.agent.meta());
             self.node.fingerprint = Arc::new(fingerprint.clone());
             batch.push(Input::Fingerprint(Box::new(fingerprint)));
         }
@@ -339,6 +344,7 @@ fn log_delta(delta: &LocalDelta) {
             tracing::info!(job = key.job.id, version = key.version, "job version forgotten")
         }
         LocalDelta::Catalog(catalog) => tracing::info!(revision = catalog.revision, "catalog"),
+        LocalDelta::Meta(meta) => tracing::info!(keys = meta.len(), "meta changed by an operator"),
     }
 }
 

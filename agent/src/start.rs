@@ -107,13 +107,15 @@ async fn assemble(
     let boot_id = clock::boot_id();
     let same_boot = !boot_id.is_empty() && boot_id == loaded.boot_id;
     let (agent, effects) = Agent::restore(entropy::seed(), loaded.state, same_boot, clock::now());
+    // Tasks may start before the drivers have said anything; the addresses are known at once.
+    let mut fingerprint = observer.look();
+    fingerprint.change_meta(agent.meta());
     let mut runtime = Runtime {
         agent,
         node: NodeView {
             id: identity.id,
             region: config.region.clone(),
-            // Tasks may start before the drivers have said anything; the addresses are known at once.
-            fingerprint: Arc::new(observer.look()),
+            fingerprint: Arc::new(fingerprint),
         },
         store: Writer::start(store).map_err(StartError::Thread)?,
         mqtt,

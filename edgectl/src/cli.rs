@@ -12,14 +12,9 @@ use crate::session::{DONE, Exit, Session};
 
 /// Commands of the original that we have yet to learn.
 const NOT_YET: &[(&str, &[&str])] = &[
-    ("job", &["action", "restart", "start", "tag"]),
-    (
-        "alloc",
-        &[
-            "checks", "exec", "fs", "logs", "pause", "restart", "signal", "stop",
-        ],
-    ),
-    ("node", &["config", "identity", "intro", "meta"]),
+    ("job", &["action"]),
+    ("alloc", &["checks", "exec", "fs", "logs", "pause", "signal"]),
+    ("node", &["config", "identity", "intro"]),
     ("eval", &["delete"]),
     ("service", &["delete"]),
     ("server", &["force-leave", "join"]),
@@ -39,7 +34,6 @@ const NOT_YET: &[(&str, &[&str])] = &[
         ],
     ),
     ("local", &["alloc", "restart"]),
-    ("system", &["reconcile"]),
 ];
 
 /// Nouns of the original that we have yet to learn, with all their verbs.
@@ -192,11 +186,18 @@ impl Command {
                 node::Verb::Drain(args) => node::drain::run(session, args),
                 node::Verb::Eligibility(args) => node::eligibility::run(session, args),
                 node::Verb::Pool { verb } => node::pool::run(session, verb),
+                node::Verb::Meta { verb } => match verb {
+                    node::meta::Verb::Read(args) => node::meta::read(session, args),
+                    node::meta::Verb::Apply(args) => node::meta::apply(session, args),
+                    node::meta::Verb::Other(words) => unknown(&session.program, Some("node meta"), words),
+                },
                 node::Verb::Purge(args) => node::eligibility::purge(session, args),
                 node::Verb::Other(words) => unknown(&session.program, Some("node"), words),
             },
             Self::Alloc { verb } => match verb {
                 alloc::Verb::Status(args) => alloc::status(session, args),
+                alloc::Verb::Restart(args) => alloc::act::restart(session, args),
+                alloc::Verb::Stop(args) => alloc::act::stop(session, args),
                 alloc::Verb::Other(words) => unknown(&session.program, Some("alloc"), words),
             },
             Self::Eval { verb } => match verb {
@@ -221,6 +222,12 @@ impl Command {
             },
             Self::System { verb } => match verb {
                 system::Verb::Gc => system::gc(session),
+                system::Verb::Reconcile { verb } => match verb {
+                    system::Reconcile::Summaries => system::reconcile_summaries(session),
+                    system::Reconcile::Other(words) => {
+                        unknown(&session.program, Some("system reconcile"), words)
+                    }
+                },
                 system::Verb::Other(words) => unknown(&session.program, Some("system"), words),
             },
             Self::Local { verb } => match verb {
@@ -256,6 +263,13 @@ fn run_job(session: &mut Session<'_>, verb: &job::Verb) -> Result<Exit> {
         job::Verb::Run(args) => job::run::run(session, args),
         job::Verb::Status(args) => job::status::run(session, args),
         job::Verb::Stop(args) => job::stop::run(session, args),
+        job::Verb::Start(args) => job::start::run(session, args),
+        job::Verb::Restart(args) => job::restart::run(session, args),
+        job::Verb::Tag { verb } => match verb {
+            job::tag::Verb::Apply(args) => job::tag::apply(session, args),
+            job::tag::Verb::Unset(args) => job::tag::unset(session, args),
+            job::tag::Verb::Other(words) => unknown(&session.program, Some("job tag"), words),
+        },
         job::Verb::Validate(args) => job::validate::run(session, args),
         job::Verb::Inspect(args) => job::inspect::run(session, args),
         job::Verb::Fmt(args) => fmt::run(session, args),

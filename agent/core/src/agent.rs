@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, IdGenerator};
-use holdfast_shared::model::{Fingerprint, Job, TaskGroup};
+use holdfast_shared::model::{Fingerprint, Job, MetaChanges, TaskGroup};
 use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::{Catalog, Held, ToAgent};
 
@@ -33,6 +33,10 @@ pub struct Agent {
     /// Allocations that run here and whose records were lost: reported, and left alone until the coordinator says what is
     /// to become of them.
     pub(crate) orphans: BTreeSet<AllocId>,
+    /// Allocations that begin anew, once everything of theirs has ended.
+    pub(crate) beginning_anew: BTreeSet<AllocId>,
+    /// What operators changed of the node's meta.
+    pub(crate) meta: MetaChanges,
     /// Allocations whose record changed in this step.
     dirty: BTreeSet<AllocId>,
     deltas: Vec<LocalDelta>,
@@ -61,6 +65,8 @@ impl Agent {
             health: Health::default(),
             templates: Templates::default(),
             orphans: BTreeSet::new(),
+            beginning_anew: BTreeSet::new(),
+            meta: state.meta,
             dirty: BTreeSet::new(),
             deltas: Vec::new(),
             effects: Vec::new(),
@@ -129,6 +135,11 @@ impl Agent {
         &self.catalog
     }
 
+    /// What operators changed of the node's meta.
+    pub const fn meta(&self) -> &MetaChanges {
+        &self.meta
+    }
+
     /// The newest assignment set it has stored.
     pub const fn held(&self) -> Held {
         self.held
@@ -193,6 +204,7 @@ impl Agent {
             ToAgent::Ack { session, seq } => self.on_ack(session, seq),
             ToAgent::Catalog(catalog) => self.on_catalog(catalog),
             ToAgent::ReportAll => self.register(),
+            ToAgent::Order(order) => self.on_order(order),
         }
     }
 

@@ -58,8 +58,11 @@ impl Agent {
             return;
         };
         self.end_what_has_no_purpose(id, group);
-        for task in group.tasks() {
-            self.advance_task(id, group, task);
+        self.begin_anew(id);
+        if !self.beginning_anew.contains(&id) {
+            for task in group.tasks() {
+                self.advance_task(id, group, task);
+            }
         }
         self.update_client_status(id);
     }

@@ -61,7 +61,8 @@ impl Agent {
         self.outbox.on_link_down();
     }
 
-    pub(crate) fn on_fingerprint(&mut self, fingerprint: Box<Fingerprint>) {
+    pub(crate) fn on_fingerprint(&mut self, mut fingerprint: Box<Fingerprint>) {
+        fingerprint.change_meta(&self.meta);
         if self.fingerprint.as_ref() == Some(&fingerprint) {
             return;
         }

@@ -12,7 +12,7 @@
 //!
 //! One rule stands above all others: no task ever stops because of something that is missing, be it contact, an
 //! assignment, a service or a clock. Tasks end on their own, on an order of a newer assignment set, on
-//! `stop_on_client_after`, or when the operator of the box says so.
+//! `stop_on_client_after`, when an operator wants them restarted, or when the operator of the box says so.
 
 mod agent;
 mod alloc;
@@ -21,6 +21,7 @@ mod connection;
 pub mod effect;
 mod health;
 pub mod input;
+mod orders;
 mod outbox;
 pub mod record;
 mod task;

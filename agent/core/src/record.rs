@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_shared::id::{AllocId, JobKey};
-use holdfast_shared::model::{ClientStatus, TaskState};
+use holdfast_shared::model::{ClientStatus, MetaChanges, TaskState};
 use holdfast_shared::time::Timestamp;
 use holdfast_shared::transitions;
 use holdfast_shared::wire::{Assigned, Catalog, Held, JobSpec};
@@ -42,6 +42,8 @@ transitions!(TaskPhase {
     on_retry(Starting | Running | Recovering | Stopping => Backoff);
     /// It should end.
     on_stop(Running | Starting | Recovering => Stopping);
+    /// The whole allocation begins anew.
+    on_anew(Rendering | Backoff | Dead => Waiting);
     /// It will not run again.
     on_dead(Waiting | Rendering | Starting | Running | Backoff | Stopping | Recovering => Dead);
 });
@@ -133,6 +135,8 @@ pub enum LocalDelta {
     RemoveSpec(SpecKey),
     /// The last known services.
     Catalog(Catalog),
+    /// What operators changed of the node's meta.
+    Meta(MetaChanges),
 }
 
 /// Everything the agent keeps, as it is loaded at its start.
@@ -146,6 +150,8 @@ pub struct LocalState {
     pub specs: Vec<JobSpec>,
     /// The last known services.
     pub catalog: Catalog,
+    /// What operators changed of the node's meta.
+    pub meta: MetaChanges,
 }
 
 impl LocalState {
@@ -165,6 +171,7 @@ impl LocalState {
             }
             LocalDelta::RemoveSpec(key) => self.specs.retain(|spec| spec_key(spec) != key),
             LocalDelta::Catalog(catalog) => self.catalog = catalog,
+            LocalDelta::Meta(meta) => self.meta = meta,
         }
     }
 }

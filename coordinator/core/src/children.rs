@@ -16,7 +16,6 @@ pub(crate) fn derive(parent: &Job, id: String) -> Job {
         status: None,
         status_description: None,
         stable: Some(false),
-        version_tag: None,
         ..parent.clone()
     }
 }

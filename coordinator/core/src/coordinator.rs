@@ -10,7 +10,7 @@ use std::sync::Arc;
 use holdfast_shared::id::{DeploymentId, JobKey, NodeId};
 use holdfast_shared::model::{Allocation, EvalStatus, Node};
 use holdfast_shared::time::Timestamp;
-use holdfast_shared::wire::{FromAgent, Presence, ToAgent};
+use holdfast_shared::wire::{Answer, Deed, FromAgent, Presence, ToAgent};
 
 use crate::admit;
 use crate::assignments::Publisher;
@@ -27,6 +27,7 @@ use crate::interest::Interests;
 use crate::job_status;
 use crate::ledger::Ledger;
 use crate::options::Options;
+use crate::orders::Orders;
 use crate::periodic::Launches;
 use crate::report;
 use crate::scheduler;
@@ -48,6 +49,7 @@ pub struct Coordinator {
     deployment_deadlines: BTreeMap<DeploymentId, Timestamp>,
     launches: Launches,
     drains: Drains,
+    orders: Orders,
     next_gc: Timestamp,
     /// Nodes as they were when their last change was looked at.
     seen: BTreeMap<NodeId, Arc<Node>>,
@@ -84,6 +86,7 @@ impl Coordinator {
             deployment_deadlines: BTreeMap::new(),
             launches: Launches::default(),
             drains,
+            orders: Orders::default(),
             next_gc: Timestamp::ZERO,
             seen,
         }
@@ -144,6 +147,7 @@ impl Coordinator {
             self.launches.next_at(),
             deployments,
             self.drains.next_at(),
+            self.orders.next_at(),
             gc,
         ]
         .into_iter()
@@ -158,6 +162,7 @@ impl Coordinator {
 
     fn on_command(&mut self, request: RequestId, command: Command) -> Vec<Effect> {
         let outcome = match command {
+            Command::Order { node, deed } => return self.on_order(request, node, deed),
             Command::CollectGarbage => {
                 gc::collect_all(&mut self.ledger);
                 Ok(crate::Response {
@@ -176,6 +181,16 @@ impl Coordinator {
             command => admit::admit(&mut self.ledger, &self.broker, command),
         };
         self.settle(vec![Effect::Reply(request, outcome)], Vec::new())
+    }
+
+    fn on_order(&mut self, request: RequestId, node: NodeId, deed: Deed) -> Vec<Effect> {
+        let given = self
+            .orders
+            .give(&mut self.ledger, &self.contacts, request, (node, deed));
+        match given {
+            Ok(order) => self.settle(Vec::new(), vec![(node, ToAgent::Order(order))]),
+            Err(refusal) => self.settle(vec![Effect::Reply(request, Err(refusal))], Vec::new()),
+        }
     }
 
     fn on_agent(&mut self, node: NodeId, message: FromAgent) -> Vec<Effect> {
@@ -236,8 +251,22 @@ impl Coordinator {
                     messages.extend(self.interests.on_interest(&self.ledger.state, node, interest));
                 }
             }
+            FromAgent::Answer(answer) => return self.on_answer(node, answer),
         }
         self.settle(Vec::new(), messages)
+    }
+
+    fn on_answer(&mut self, node: NodeId, answer: Answer) -> Vec<Effect> {
+        if self
+            .contacts
+            .accepts(&self.ledger, node, answer.session)
+            .is_none()
+        {
+            return Vec::new();
+        }
+        self.contacts.on_heard(&mut self.ledger, node, answer.session);
+        let reply = self.orders.on_answer(&self.ledger, node, answer);
+        self.settle(reply.into_iter().collect(), Vec::new())
     }
 
     fn on_alive(&mut self, node: NodeId) -> Vec<Effect> {
@@ -269,6 +298,7 @@ impl Coordinator {
             deployment::on_deadline(&mut self.ledger, id);
         }
         self.launches.on_timeout(&mut self.ledger);
+        let given_up = self.orders.on_timeout(now);
         self.advance_drains(&BTreeSet::new(), &self.drains.due(now));
         if self.next_gc <= now {
             self.next_gc = now + self.ledger.options.gc_interval;
@@ -283,7 +313,7 @@ impl Coordinator {
             evaluate::evaluate(&mut self.ledger, &self.broker, id);
             cursor = self.derive(cursor);
         }
-        self.finish(cursor, Vec::new(), Vec::new())
+        self.finish(cursor, given_up, Vec::new())
     }
 
     /// Whether an operator lets evaluations wait.

@@ -436,7 +436,6 @@ fn fail(ledger: &mut Ledger, deployment: &Deployment, why: &str, revert: bool) -
     if let Some(target) = target {
         let mut job = (*target).clone();
         job.stable = Some(true);
-        job.version_tag = None;
         job.submit_time = Some(ledger.now.0);
         register_version(ledger, job);
     }

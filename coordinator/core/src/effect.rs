@@ -49,6 +49,9 @@ pub enum Refusal {
     /// Somebody else was faster; the text says how things are.
     #[error("{0}")]
     Conflict(String),
+    /// Its agent cannot be reached; the text says why.
+    #[error("No path to node: {0}")]
+    NoPath(String),
     /// The credential is not the one that the node enrolled with.
     #[error("node {0} is enrolled with another secret")]
     WrongSecret(NodeId),

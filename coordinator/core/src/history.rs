@@ -23,6 +23,12 @@ pub(crate) fn remember(ledger: &mut Ledger, key: &JobKey, submission: Option<Box
     ledger.record(Delta::Submission(Arc::from(submission)));
 }
 
+/// What a kept version of a job was made from.
+pub(crate) fn submission(state: &State, key: &JobKey, version: u64) -> Option<Box<Submission>> {
+    let known = state.submissions.get(&(key.clone(), version))?;
+    Some(Box::new((**known).clone()))
+}
+
 /// Remembers what happened to the count of a group.
 pub(crate) fn record_scaling(ledger: &mut Ledger, key: &JobKey, group: &str, mut event: ScalingEvent) {
     event.create_index = ledger.index();

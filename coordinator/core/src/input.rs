@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
-use holdfast_shared::model::{Eligibility, Job, NodePool, SchedulerConfiguration, Submission};
+use holdfast_shared::model::{Eligibility, Job, NodePool, SchedulerConfiguration, Submission, VersionTag};
 use holdfast_shared::time::Duration;
-use holdfast_shared::wire::{FromAgent, Presence};
+use holdfast_shared::wire::{Deed, FromAgent, Presence};
 use serde_json::Value;
 
 /// Tells replies apart; chosen by the shell.
@@ -64,6 +64,20 @@ pub enum Command {
         key: JobKey,
         /// Whether failed allocations are rescheduled whatever their policy says.
         force_reschedule: bool,
+    },
+    /// End an allocation; its job is evaluated, which replaces it.
+    StopAllocation {
+        /// The allocation.
+        id: AllocId,
+        /// Whether it skips its shutdown delay.
+        no_shutdown_delay: bool,
+    },
+    /// Have an agent do something, once and now. Answered when the agent has said what came of it.
+    Order {
+        /// The agent's node.
+        node: NodeId,
+        /// What it is to do.
+        deed: Deed,
     },
     /// Act on a deployment.
     Deployment {
@@ -178,6 +192,15 @@ pub enum JobAction {
         /// Whether it is.
         stable: bool,
     },
+    /// Give a version a name.
+    Tag {
+        /// The version.
+        version: u64,
+        /// The name, and why; the time is filled in here.
+        tag: VersionTag,
+    },
+    /// Take a name away from the version that has it.
+    Untag(String),
     /// Change the count of a group, or record what an autoscaler has to say about it.
     Scale(Scale),
     /// Launch an instance of a parameterized job.

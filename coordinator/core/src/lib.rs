@@ -7,7 +7,8 @@
 //! Where to read on: [`Coordinator`] is the front door; `admit` takes what operators want, `report` and [`heartbeat`] what
 //! agents say; `broker` decides which evaluation is next, `evaluate` runs it: [`reconciler`] finds out what should change,
 //! [`scheduler`] where things go, `plan` writes it down. `deployment`, `services`, `assignments` and `interest` draw the
-//! consequences. `children` and `periodic` launch jobs from others. [`dry_run`] shows what a job would do. [`conformance`] holds all that against recorded decisions.
+//! consequences. `children` and `periodic` launch jobs from others. `orders` passes on
+//! what an agent is to do at once. [`dry_run`] shows what a job would do. [`conformance`] holds all that against recorded decisions.
 //!
 //! ```text
 //! Input ─► admit ─► Evaluation ─► broker ─► reconciler ─► scheduler ─► plan ─► Deltas ─► state ─► Effects
@@ -36,6 +37,7 @@ mod job_status;
 mod ledger;
 pub mod multiregion;
 mod options;
+mod orders;
 mod periodic;
 mod plan;
 pub mod reconciler;

@@ -1,11 +1,13 @@
-//! `/v1/allocations`, `/v1/allocation/:id`.
+//! `/v1/allocations`, `/v1/allocation/:id` and everything below it.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
 use holdfast_api::allocation::Surroundings;
-use holdfast_api::{AllocatedResources, Allocation, AllocationListStub, ServiceRegistration};
-use holdfast_coordinator_core::State as Snapshot;
+use holdfast_api::{
+    AllocStopResponse, AllocatedResources, Allocation, AllocationListStub, ServiceRegistration,
+};
 use holdfast_coordinator_core::state::Table;
+use holdfast_coordinator_core::{Command, State as Snapshot};
 use holdfast_shared::id::AllocId;
 use holdfast_shared::model;
 
@@ -48,6 +50,19 @@ pub(super) async fn get(State(app): Shared, Path(id): Path<String>, ask: Ask) ->
     .await
 }
 
+pub(super) async fn stop(State(app): Shared, Path(id): Path<String>, ask: Ask) -> Result<Response, Problem> {
+    let command = Command::StopAllocation {
+        id: id_prefix::whole(&id, "alloc")?,
+        no_shutdown_delay: ask.flag("no_shutdown_delay"),
+    };
+    let done = app.runtime.command(command).await?;
+    let view = AllocStopResponse {
+        eval_id: done.eval.map(|id| id.to_string()).unwrap_or_default(),
+        index: done.index,
+    };
+    Ok(answer::json(&view, done.index, ask.pretty))
+}
+
 pub(super) async fn services(State(app): Shared, Path(id): Path<String>, ask: Ask) -> Response {
     answer::list(&app, &ask, &[Table::Services], |state| {
         let alloc = find(state, &id)?;
@@ -59,7 +74,7 @@ pub(super) async fn services(State(app): Shared, Path(id): Path<String>, ask: As
     .await
 }
 
-fn find<'a>(state: &'a Snapshot, id: &str) -> Result<&'a model::Allocation, Problem> {
+pub(super) fn find<'a>(state: &'a Snapshot, id: &str) -> Result<&'a model::Allocation, Problem> {
     let id: AllocId = id_prefix::whole(id, "alloc")?;
     state
         .allocs

@@ -188,7 +188,7 @@ pub(super) async fn versions(State(app): Shared, Path(id): Path<String>, ask: As
         let mut versions: Vec<Job> = state.versions_of_job(&key).map(|job| (**job).clone()).collect();
         versions.reverse();
         let diffs = if ask.flag("diffs") {
-            diffs(&versions, ask.param("diff_version"))?
+            diffs(&versions, compared(&versions, &ask)?)
         } else {
             Vec::new()
         };
@@ -203,24 +203,39 @@ pub(super) async fn versions(State(app): Shared, Path(id): Path<String>, ask: As
     .await
 }
 
+/// The version that all others are held against, where one is named, by its number or by its tag.
+fn compared<'a>(versions: &'a [Job], ask: &Ask) -> Result<Option<&'a Job>, Problem> {
+    let given = |name| ask.param(name).filter(|text| !text.is_empty());
+    let (name, found) = match (given("diff_version"), given("diff_tag")) {
+        (Some(_), Some(_)) => {
+            let text = "diff_version and diff_tag are mutually exclusive";
+            return Err(Problem::bad_request(text));
+        }
+        (None, None) => return Ok(None),
+        (Some(number), None) => {
+            let wanted = number.parse::<u64>().map_err(|_| {
+                Problem::bad_request(format!("Invalid diff_version: {number:?} is no version"))
+            })?;
+            let found = versions.iter().find(|job| job.version() == wanted);
+            (format!("version {wanted}"), found)
+        }
+        (None, Some(tag)) => {
+            let has_it = |job: &&Job| job.version_tag.as_ref().is_some_and(|it| it.name == tag);
+            (format!("tag {tag:?}"), versions.iter().find(has_it))
+        }
+    };
+    found.map(Some).ok_or_else(|| Problem::not_found(&name))
+}
+
 /// What changed from each version, newest first, to the one before it, or to the one that is named.
-fn diffs(versions: &[Job], against: Option<&str>) -> Result<Vec<Value>, Problem> {
+fn diffs(versions: &[Job], against: Option<&Job>) -> Vec<Value> {
     let changed = |old: &Job, new: &Job| {
         serde_json::to_value(holdfast_diff::diff(Some(old), Some(new), true)).expect("a diff is plain data")
     };
-    let Some(number) = against else {
-        return Ok(versions
-            .windows(2)
-            .map(|pair| changed(&pair[1], &pair[0]))
-            .collect());
+    let Some(base) = against else {
+        let pairs = versions.windows(2);
+        return pairs.map(|pair| changed(&pair[1], &pair[0])).collect();
     };
-    let wanted = number
-        .parse::<u64>()
-        .map_err(|_| Problem::bad_request(format!("Invalid diff_version: {number:?} is no version")))?;
-    let base = versions
-        .iter()
-        .find(|job| job.version() == wanted)
-        .ok_or_else(|| Problem::not_found(&format!("version {wanted}")))?;
-    let others = versions.iter().filter(|job| job.version() != wanted);
-    Ok(others.map(|job| changed(base, job)).collect())
+    let others = versions.iter().filter(|job| job.version() != base.version());
+    others.map(|job| changed(base, job)).collect()
 }

@@ -1,4 +1,5 @@
-//! What is done with a job that is there: `/v1/job/:id/{revert,stable,scale,submission,dispatch,periodic/force}`.
+//! What is done with a job that is there: `/v1/job/:id/{revert,stable,scale,submission,dispatch,periodic/force}` and the
+//! tags of its versions.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -7,10 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use holdfast_api::{
     JobDispatchRequest, JobDispatchResponse, JobRegisterResponse, JobRevertRequest, JobScaleStatus,
-    JobStabilityRequest, JobStabilityResponse, JobSubmissionView, PeriodicForceResponse, ScalingRequest,
+    JobStabilityRequest, JobStabilityResponse, JobSubmissionView, JobTagRequest, JobTagResponse,
+    PeriodicForceResponse, ScalingRequest,
 };
 use holdfast_coordinator_core::state::Table;
 use holdfast_coordinator_core::{Command, Dispatch, JobAction, Response as Done, Scale};
+use holdfast_shared::model::VersionTag;
 
 use super::ask::Ask;
 use super::job::find;
@@ -75,6 +78,42 @@ pub(super) async fn set_stable(
     let view = JobStabilityResponse {
         job_modify_index: done.index,
         index: done.index,
+    };
+    Ok(answer::json(&view, done.index, ask.pretty))
+}
+
+pub(super) async fn tag(
+    State(app): Shared,
+    Path((id, name)): Path<(String, String)>,
+    ask: Ask,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    let request: JobTagRequest = body::read(&bytes)?;
+    let tag = VersionTag {
+        name: name.clone(),
+        description: request.description.clone(),
+        tagged_time: 0,
+    };
+    let version = request.version;
+    let done = act(&app, &ask, id, JobAction::Tag { version, tag }).await?;
+    let view = JobTagResponse {
+        name,
+        description: request.description,
+        index: done.index,
+    };
+    Ok(answer::json(&view, done.index, ask.pretty))
+}
+
+pub(super) async fn untag(
+    State(app): Shared,
+    Path((id, name)): Path<(String, String)>,
+    ask: Ask,
+) -> Result<Response, Problem> {
+    let done = act(&app, &ask, id, JobAction::Untag(name.clone())).await?;
+    let view = JobTagResponse {
+        name,
+        index: done.index,
+        ..JobTagResponse::default()
     };
     Ok(answer::json(&view, done.index, ask.pretty))
 }

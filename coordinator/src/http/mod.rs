@@ -9,6 +9,7 @@ mod allocations;
 mod answer;
 mod ask;
 mod body;
+mod client;
 mod deployments;
 mod evaluations;
 mod explain;
@@ -133,6 +134,12 @@ fn router(app: Arc<App>) -> Router {
         .route("/v1/allocations", get(allocations::list))
         .route("/v1/allocation/{id}", get(allocations::get))
         .route("/v1/allocation/{id}/services", get(allocations::services))
+        .route("/v1/allocation/{id}/stop", write(allocations::stop))
+        .route("/v1/client/allocation/{id}/restart", write(client::restart))
+        .route(
+            "/v1/client/metadata",
+            write(client::set_metadata).get(client::metadata),
+        )
         .route("/v1/evaluations", get(evaluations::list))
         .route("/v1/evaluation/{id}", get(evaluations::get))
         .route("/v1/evaluation/{id}/allocations", get(evaluations::allocations))
@@ -152,6 +159,10 @@ fn router(app: Arc<App>) -> Router {
         )
         .route("/v1/operator/adopt-state", write(operator::adopt_state))
         .route("/v1/system/gc", write(operator::collect_garbage))
+        .route(
+            "/v1/system/reconcile/summaries",
+            write(operator::reconcile_summaries),
+        )
         .route("/v1/metrics", get(figures::metrics))
         .merge(node_routes())
         .merge(deployment_routes())
@@ -170,6 +181,10 @@ fn job_actions() -> Router<Arc<App>> {
         .route(
             "/v1/job/{id}/scale",
             write(job_action::scale).get(job_action::scale_status),
+        )
+        .route(
+            "/v1/job/{id}/versions/{name}/tag",
+            write(job_action::tag).delete(job_action::untag),
         )
         .route("/v1/job/{id}/submission", get(job_action::submission))
         .route("/v1/job/{id}/dispatch", write(job_action::dispatch))

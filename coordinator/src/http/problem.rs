@@ -42,7 +42,7 @@ impl Problem {
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         let status = match &error {
-            CommandError::Refused(Refusal::NotFound(_)) => StatusCode::NOT_FOUND,
+            CommandError::Refused(Refusal::NotFound(_) | Refusal::NoPath(_)) => StatusCode::NOT_FOUND,
             CommandError::Refused(_) => StatusCode::BAD_REQUEST,
             CommandError::NotTaken(_) | CommandError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             CommandError::NotStored(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,4 +1,6 @@
-//! `alloc status`: one allocation, its tasks, and what happened to them.
+//! `alloc status`: one allocation, its tasks, and what happened to them; what can be done with it is in `act`.
+
+pub mod act;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,10 @@ use crate::session::{DONE, Exit, FAILED, Session};
 pub enum Verb {
     /// Show one allocation
     Status(Status),
+    /// Restart its tasks where they are
+    Restart(act::Restart),
+    /// End it, so that it is replaced
+    Stop(act::Stop),
     /// Any other verb of the original
     #[command(external_subcommand)]
     Other(Vec<String>),
@@ -54,23 +60,15 @@ pub fn status(session: &mut Session<'_>, args: &Status) -> Result<Exit> {
     let Some(id) = &args.id else {
         return all(session, args);
     };
-    let stub =
-        match ids::by_prefix::<AllocationListStub>(&session.client, "/v1/allocations", id, "allocation")? {
-            Match::One(found) => found,
-            Match::Nothing => {
-                session
-                    .console
-                    .error(format_args!("No allocation(s) with prefix or id {id:?} found"));
-                return Ok(FAILED);
-            }
-            Match::Several(found) => {
-                let table = allocations(session, &found, args.how, NodeNames::Shown);
-                session
-                    .console
-                    .line(format_args!("Prefix matched multiple allocations\n\n{table}"));
-                return Ok(DONE);
-            }
-        };
+    let stub = match by_prefix(session, id)? {
+        Match::One(found) => found,
+        Match::Nothing => return Ok(unknown(session, id)),
+        Match::Several(found) => {
+            let text = ambiguous(session, &found, args.how);
+            session.console.line(text);
+            return Ok(DONE);
+        }
+    };
     let request =
         Request::get(format!("/v1/allocation/{}", segment(&stub.id))).query("namespace", &stub.namespace);
     let reply = session
@@ -84,6 +82,35 @@ pub fn status(session: &mut Session<'_>, args: &Status) -> Result<Exit> {
     show(session, args, &found)?;
     session.hint("View allocation details", &format!("/allocations/{}", found.id));
     Ok(DONE)
+}
+
+fn by_prefix(session: &Session<'_>, id: &str) -> Result<Match<AllocationListStub>> {
+    ids::by_prefix(&session.client, "/v1/allocations", id, "allocation")
+}
+
+fn unknown(session: &mut Session<'_>, id: &str) -> Exit {
+    session
+        .console
+        .error(format_args!("No allocation(s) with prefix or id {id:?} found"));
+    FAILED
+}
+
+fn ambiguous(session: &Session<'_>, found: &[AllocationListStub], how: Verbosity) -> String {
+    let table = allocations(session, found, how, NodeNames::Shown);
+    format!("Prefix matched multiple allocations\n\n{table}")
+}
+
+/// The allocation that something is done with; `None` when there is none, or more than one, which is said.
+fn find(session: &mut Session<'_>, id: &str, how: Verbosity) -> Result<Option<AllocationListStub>> {
+    match by_prefix(session, id)? {
+        Match::One(found) => return Ok(Some(found)),
+        Match::Nothing => drop(unknown(session, id)),
+        Match::Several(found) => {
+            let text = ambiguous(session, &found, how);
+            session.console.error(text);
+        }
+    }
+    Ok(None)
 }
 
 fn all(session: &mut Session<'_>, args: &Status) -> Result<Exit> {

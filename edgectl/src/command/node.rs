@@ -2,6 +2,7 @@
 
 pub mod drain;
 pub mod eligibility;
+pub mod meta;
 pub mod pool;
 
 use anyhow::{Context, Result};
@@ -33,6 +34,13 @@ pub enum Verb {
         #[command(subcommand)]
         verb: pool::Verb,
     },
+    /// Show and change what jobs can ask of one
+    #[command(arg_required_else_help = true)]
+    Meta {
+        /// What to do with it.
+        #[command(subcommand)]
+        verb: meta::Verb,
+    },
     /// Forget one
     Purge(eligibility::Purge),
     /// Any other verb of the original
@@ -52,6 +60,14 @@ pub struct Target {
 }
 
 impl Target {
+    /// The node with this id, or the one that this is run on.
+    fn of(id: Option<&str>) -> Self {
+        Self {
+            id: id.map(str::to_owned),
+            own: id.is_none(),
+        }
+    }
+
     /// Its whole id; `None` when there is no such node, or more than one, which is said.
     ///
     /// # Errors

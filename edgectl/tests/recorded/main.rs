@@ -14,6 +14,7 @@ mod fmt;
 mod job;
 mod job_action;
 mod job_plan;
+mod job_restart;
 mod job_run;
 mod job_status;
 mod local;

@@ -84,10 +84,6 @@ fn an_address_that_makes_no_sense_is_refused() {
 fn commands_that_are_not_there_yet_say_so() {
     for (words, text) in [
         (
-            vec!["edgectl", "job", "tag", "web"],
-            "edgectl: `job tag` is not available yet\n",
-        ),
-        (
             vec!["edgectl", "job", "action", "-detach=false", "x"],
             "edgectl: `job action` is not available yet\n",
         ),
@@ -98,10 +94,6 @@ fn commands_that_are_not_there_yet_say_so() {
         (
             vec!["edgectl", "node", "identity", "renew", "x"],
             "edgectl: `node identity` is not available yet\n",
-        ),
-        (
-            vec!["edgectl", "system", "reconcile", "summaries"],
-            "edgectl: `system reconcile` is not available yet\n",
         ),
         (
             vec!["edgectl", "var", "put", "a", "b=c"],

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::bodies::{recorded, today};
-use crate::case::Case;
-use crate::server::Answer;
+use crate::bodies::{at, recorded, today};
+use crate::case::{Case, run};
+use crate::server::{Answer, Server};
 
 const ID: &str = "e0b446e8-30c9-44de-ac05-e9613f949808";
 
@@ -151,6 +151,68 @@ fn the_fleet_is_listed_as_recorded() {
             .on("/v1/node/6ece896c-9944-8f24-2bcc-e8174f4568ef/allocations", both);
         case.check("2026-11-21T07:57:00Z");
     }
+}
+
+#[test]
+fn the_meta_of_a_node_is_shown_and_changed_as_recorded() {
+    let Some(case) = Case::load("076") else { return };
+    let configured = json!({
+        "connect.gateway_image": "docker.io/envoyproxy/envoy:v${NOMAD_envoy_version}",
+        "connect.log_level": "info", "connect.proxy_concurrency": "1",
+        "connect.sidecar_image": "docker.io/envoyproxy/envoy:v${NOMAD_envoy_version}",
+        "connect.transparent_proxy.default_outbound_port": "15001",
+        "connect.transparent_proxy.default_uid": "101", "rack": "r2",
+    });
+    case.server.on("/v1/nodes", recorded("nodes.json")).on(
+        "/v1/client/metadata",
+        json!({"Meta": configured, "Dynamic": {}, "Static": configured}),
+    );
+    case.check("2026-11-21T07:57:00Z");
+
+    let Some(case) = Case::load("077") else { return };
+    case.server
+        .on("/v1/nodes", recorded("nodes.json"))
+        .on_method("PUT", "/v1/client/metadata", json!({}));
+    let server = case.server.clone();
+    case.check("2026-11-21T07:57:00Z");
+    let sent = &server.sent("/v1/client/metadata")[0];
+    assert_eq!(*sent, json!({"NodeID": ID, "Meta": {"color": "blue"}}));
+}
+
+#[test]
+fn meta_that_was_taken_away_is_shown_and_taken_away() {
+    let server = Server::start();
+    server
+        .on("/v1/nodes", recorded("nodes.json"))
+        .on(
+            "/v1/client/metadata",
+            json!({"Meta": {"color": "blue"}, "Dynamic": {"color": "blue", "rack": null}, "Static": {"rack": "r2"}}),
+        )
+        .on_method("PUT", "/v1/client/metadata", json!({}));
+    let now = at("2026-11-21T07:57:00Z");
+    let (printed, exit) = run(
+        &server,
+        &["edgectl", "node", "meta", "read", "-node-id=e0b446e8"],
+        now,
+    );
+    let expected =
+        "All Meta\ncolor = blue\n\nDynamic Meta\ncolor = blue\nrack  = <unset>\n\nStatic Meta\nrack = r2\n";
+    assert_eq!((printed.as_str(), exit), (expected, 0));
+    let words = [
+        "edgectl",
+        "node",
+        "meta",
+        "apply",
+        "-node-id",
+        "e0b446e8",
+        "-unset=rack,zone",
+        "a=1",
+    ];
+    assert_eq!(run(&server, &words, now), (String::new(), 0));
+    let sent = &server.sent("/v1/client/metadata")[0]["Meta"];
+    assert_eq!(*sent, json!({"a": "1", "rack": null, "zone": null}));
+    let (printed, exit) = run(&server, &words[..6], now);
+    assert!(printed.contains("Must specify -unset or at least 1 key=value pair") && exit == 1);
 }
 
 #[test]

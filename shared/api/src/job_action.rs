@@ -82,6 +82,28 @@ pub struct JobStabilityResponse {
     pub index: u64,
 }
 
+/// What gives a version of a job a name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct JobTagRequest {
+    /// The version.
+    pub version: u64,
+    /// Why, in words.
+    pub description: String,
+}
+
+/// The answer to that, and to taking the name away.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct JobTagResponse {
+    /// The name.
+    pub name: String,
+    /// Why, in words.
+    pub description: String,
+    /// Index of the state that holds the change.
+    pub index: u64,
+}
+
 /// What changes the count of a group.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod allocation;
+pub mod client;
 pub mod deployment;
 pub mod evaluation;
 pub mod explain;
@@ -27,6 +28,7 @@ pub use allocation::{
     AllocatedShared, AllocatedTask, Allocation, AllocationListStub, AllocationMetric, DesiredTransition,
     NetworkStatus, NodeScoreMeta, RescheduleEvent, RescheduleTracker,
 };
+pub use client::{AllocRestartRequest, AllocRestartResponse, AllocStopResponse, NodeMeta, NodeMetaRequest};
 pub use deployment::{
     AllocHealthRequest, Deployment, DeploymentPauseRequest, DeploymentPromoteRequest, DeploymentState,
     DeploymentUpdateResponse,
@@ -42,7 +44,7 @@ pub use job::{
 pub use job_action::{
     GroupScaleStatus, JobDispatchRequest, JobDispatchResponse, JobPlanRequest, JobPlanResponse,
     JobRevertRequest, JobScaleStatus, JobStabilityRequest, JobStabilityResponse, JobSubmissionView,
-    PeriodicForceResponse, ScalingEvent, ScalingRequest,
+    JobTagRequest, JobTagResponse, PeriodicForceResponse, ScalingEvent, ScalingRequest,
 };
 pub use node::{
     DrainMetadata, DrainRequest, DrainSpec, DrainStrategy, DriverInfo, EligibilityRequest, Node, NodeEvent,

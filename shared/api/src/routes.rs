@@ -45,6 +45,11 @@ pub const ROUTES: &[Route] = &[
         "/v1/job/{id}/scale",
         "JobScaleStatus; JobRegisterResponse",
     ),
+    route(
+        "PUT POST DELETE",
+        "/v1/job/{id}/versions/{name}/tag",
+        "gives a version a name, or takes it away; JobTagResponse",
+    ),
     route("GET", "/v1/job/{id}/submission", "JobSubmissionView"),
     route("PUT POST", "/v1/job/{id}/dispatch", "JobDispatchResponse"),
     route("PUT POST", "/v1/job/{id}/periodic/force", "PeriodicForceResponse"),
@@ -73,6 +78,21 @@ pub const ROUTES: &[Route] = &[
         "GET",
         "/v1/allocation/{id}/services",
         "list of ServiceRegistration",
+    ),
+    route(
+        "PUT POST",
+        "/v1/allocation/{id}/stop",
+        "ends it, so that it is replaced; AllocStopResponse",
+    ),
+    route(
+        "PUT POST",
+        "/v1/client/allocation/{id}/restart",
+        "restarts its tasks in place; AllocRestartResponse",
+    ),
+    route(
+        "GET PUT POST",
+        "/v1/client/metadata",
+        "NodeMeta of the node that node_id names; changes it",
     ),
     route("GET", "/v1/evaluations", "list of Evaluation"),
     route("GET", "/v1/evaluation/{id}", "Evaluation"),
@@ -146,6 +166,11 @@ pub const ROUTES: &[Route] = &[
         "AdoptStateResponse; makes the coordinator's state the truth although nodes hold something newer",
     ),
     route("PUT POST", "/v1/system/gc", "forgets what is over; null"),
+    route(
+        "PUT POST",
+        "/v1/system/reconcile/summaries",
+        "null: summaries are counted whenever they are asked for, and cannot be wrong",
+    ),
     route(
         "GET",
         "/v1/metrics",

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::constraint::{Affinity, Constraint, Spread};
 use super::group::TaskGroup;
@@ -99,7 +98,19 @@ pub struct Job {
     /// Index of the last change of the specification.
     pub job_modify_index: Option<u64>,
     /// A name for this version that keeps it from being collected.
-    pub version_tag: Option<Value>,
+    pub version_tag: Option<VersionTag>,
+}
+
+/// A name that an operator gave to one version of a job.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct VersionTag {
+    /// Unique among the versions of the job.
+    pub name: String,
+    /// Why, in words.
+    pub description: String,
+    /// When it was given, nanoseconds since 1970.
+    pub tagged_time: i64,
 }
 
 impl Job {

@@ -32,12 +32,12 @@ pub use group::{EphemeralDisk, Scaling, TaskGroup, Volume};
 pub use history::{JobHistory, ScalingEvent, Submission};
 pub use job::{
     Job, JobType, JobUi, JobUiLink, Multiregion, MultiregionRegion, MultiregionStrategy, Parameterized,
-    Periodic,
+    Periodic, VersionTag,
 };
 pub use network::{Cni, Dns, Network, Port};
 pub use node::{
-    DeviceInstance, DrainStatus, DrainStrategy, DriverState, Drivers, Eligibility, Fingerprint, HostNetwork,
-    HostVolume, LastDrain, Node, NodeDevice, NodeEvent, NodeResources, NodeStatus,
+    ChangedMeta, DeviceInstance, DrainStatus, DrainStrategy, DriverState, Drivers, Eligibility, Fingerprint,
+    HostNetwork, HostVolume, LastDrain, MetaChanges, Node, NodeDevice, NodeEvent, NodeResources, NodeStatus,
 };
 pub use placement::{Component, NodeScore, PlacementReport, Scores, Tally};
 pub use policy::{

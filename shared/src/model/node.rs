@@ -127,8 +127,11 @@ pub struct Fingerprint {
     pub node_class: String,
     /// Detected properties, like `kernel.name`; keys without the `attr.` prefix.
     pub attributes: BTreeMap<String, String>,
-    /// Configured properties.
+    /// Properties that jobs may ask for: the configured ones, as operators changed them since.
     pub meta: BTreeMap<String, String>,
+    /// What operators changed of them; `None` for nothing, as on nearly every node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_meta: Option<Box<ChangedMeta>>,
     /// What it has to give.
     pub resources: NodeResources,
     /// Its drivers, by name.
@@ -143,6 +146,46 @@ pub struct Fingerprint {
     pub version: String,
     /// How long the agent may be silent before it counts as gone: its MQTT keep-alive.
     pub keep_alive: Duration,
+}
+
+/// What operators set in a node's meta while it runs, by key; `None` takes a configured key away.
+pub type MetaChanges = BTreeMap<String, Option<String>>;
+
+/// How a node's meta differs from what is configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChangedMeta {
+    /// What is configured.
+    pub configured: BTreeMap<String, String>,
+    /// What operators made of it.
+    pub changes: MetaChanges,
+}
+
+impl Fingerprint {
+    /// What is configured of the node's meta.
+    pub fn configured_meta(&self) -> &BTreeMap<String, String> {
+        self.changed_meta
+            .as_ref()
+            .map_or(&self.meta, |changed| &changed.configured)
+    }
+
+    /// Lays these changes over the configured meta, instead of those that lay there before.
+    pub fn change_meta(&mut self, changes: &MetaChanges) {
+        let configured = self.configured_meta().clone();
+        self.meta.clone_from(&configured);
+        for (key, value) in changes {
+            match value {
+                Some(value) => self.meta.insert(key.clone(), value.clone()),
+                None => self.meta.remove(key),
+            };
+        }
+        self.changed_meta = (!changes.is_empty()).then(|| {
+            Box::new(ChangedMeta {
+                configured,
+                changes: changes.clone(),
+            })
+        });
+    }
 }
 
 /// Devices of one kind that a node has.

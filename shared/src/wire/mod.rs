@@ -9,8 +9,9 @@ mod jobspec;
 pub mod v1;
 
 pub use v1::{
-    AllocReport, Assigned, Assignments, Catalog, CatalogService, FromAgent, Held, Interest, JobSpec, Port,
-    Presence, Register, Report, ServiceInstance, TaskReport, ToAgent, WatchHealth,
+    AllocReport, Answer, Assigned, Assignments, Catalog, CatalogService, Deed, FromAgent, Held, Interest,
+    JobSpec, Order, Port, Presence, Register, Report, RestartTasks, ServiceInstance, TaskReport, ToAgent,
+    WatchHealth,
 };
 
 use serde::Serialize;

@@ -73,7 +73,23 @@ fn every_message_to_an_agent() -> Vec<ToAgent> {
             services: vec![service],
         }),
         ToAgent::ReportAll,
+        order(Deed::Restart {
+            alloc: AllocId(1),
+            tasks: RestartTasks::One("server".into()),
+        }),
+        order(Deed::ApplyMeta(vec![
+            ("rack".into(), Some("r2".into())),
+            ("color".into(), None),
+        ])),
     ]
+}
+
+fn order(deed: Deed) -> ToAgent {
+    ToAgent::Order(Order {
+        session: 4,
+        number: 8,
+        deed,
+    })
 }
 
 fn every_message_from_an_agent() -> Vec<FromAgent> {
@@ -127,6 +143,11 @@ fn every_message_from_an_agent() -> Vec<FromAgent> {
             session: 4,
             services: vec![("default".into(), "db".into())],
             namespaces: vec!["default".into()],
+        }),
+        FromAgent::Answer(Answer {
+            session: 4,
+            number: 8,
+            refusal: Some("Task not running".into()),
         }),
     ]
 }

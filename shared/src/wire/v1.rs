@@ -23,6 +23,44 @@ pub enum ToAgent {
     Catalog(Catalog),
     /// Register again, and report everything.
     ReportAll,
+    /// Something an operator wants done once, now. It is answered; one that gets lost is not said again.
+    Order(Order),
+}
+
+/// Something an operator wants done once, now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The agent's session; an order that reaches a later one comes too late, and is neither obeyed nor answered.
+    pub session: u64,
+    /// What its answer is known by.
+    pub number: u64,
+    /// What is to be done.
+    pub deed: Deed,
+}
+
+/// What an operator may want an agent to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Deed {
+    /// End tasks of an allocation and start them again, in place.
+    Restart {
+        /// The allocation.
+        alloc: AllocId,
+        /// Which of its tasks.
+        tasks: RestartTasks,
+    },
+    /// Change the node's own meta: `None` takes a key away, whoever set it.
+    ApplyMeta(Vec<(String, Option<String>)>),
+}
+
+/// Which tasks of an allocation are restarted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RestartTasks {
+    /// Those that run.
+    Running,
+    /// All of them, those that are over included, each when its turn comes.
+    All,
+    /// This one.
+    One(String),
 }
 
 /// What a node should run: the whole set, or what changed since `base`.
@@ -179,6 +217,19 @@ pub enum FromAgent {
     },
     /// What its templates want to know.
     Interest(Interest),
+    /// What came of an order.
+    Answer(Answer),
+}
+
+/// What came of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The agent's session.
+    pub session: u64,
+    /// The order's number.
+    pub number: u64,
+    /// Why it cannot be obeyed; `None` when it is.
+    pub refusal: Option<String>,
 }
 
 /// The newest assignment set that an agent has stored.

@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod offline;
+mod orders;
 
 use std::collections::{BTreeSet, VecDeque};
 

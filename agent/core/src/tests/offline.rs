@@ -236,6 +236,7 @@ fn contact_begins_with_who_what_and_everything() {
             FromAgent::Report(_) => "report",
             FromAgent::Interest(_) => "interest",
             FromAgent::Heartbeat { .. } => "heartbeat",
+            FromAgent::Answer(_) => "answer",
         })
         .collect();
     assert_eq!(kinds, ["register", "full report", "interest"]);

@@ -79,9 +79,11 @@ pub(super) fn register(ledger: &mut Ledger, mut job: Job, wish: Wish) -> Result<
     Ok(response)
 }
 
-/// Makes `job` the newest version: with the next number, and the oldest kept version forgotten.
+/// Makes `job` the newest version: with the next number, without a tag, and the oldest kept version forgotten.
 pub(crate) fn register_version(ledger: &mut Ledger, mut job: Job) {
     let key = job.key();
+    // A tag belongs to the version that it was given to.
+    job.version_tag = None;
     let current = ledger.state.jobs.get(&key).cloned();
     let index = ledger.index();
     job.version = Some(current.as_ref().map_or(0, |it| it.version() + 1));
@@ -209,7 +211,9 @@ pub(super) fn deregister(
         job.stop = Some(true);
         job.submit_time = Some(ledger.now.0);
         job.stable = Some(false);
+        let submission = history::submission(&ledger.state, key, current.version());
         register_version(ledger, job);
+        history::remember(ledger, key, submission);
     }
     let mut response = Response {
         job_modify_index: ledger.index(),

@@ -27,7 +27,6 @@ pub(super) fn scale(ledger: &mut Ledger, job: &Job, wish: Scale) -> Result<Respo
             }
             job.submit_time = Some(ledger.now.0);
             job.stable = Some(false);
-            job.version_tag = None;
             register_version(ledger, job);
             response.job_modify_index = ledger.index();
         }

@@ -1,9 +1,10 @@
-//! Versions of a job: returning to an earlier one, and saying which are worth returning to.
+//! Versions of a job: returning to an earlier one, saying which are worth returning to, and naming them.
 
-use holdfast_shared::model::Job;
+use holdfast_shared::model::{Job, VersionTag};
 
 use super::job::{self, Wish};
 use crate::effect::{Refusal, Response};
+use crate::history;
 use crate::ledger::Ledger;
 
 fn version_of(ledger: &Ledger, job: &Job, version: u64) -> Result<Job, Refusal> {
@@ -36,10 +37,8 @@ pub(super) fn revert(
         return Err(Refusal::Conflict(text));
     }
     target.stable = Some(false);
-    target.version_tag = None;
-    let submission = ledger.state.submissions.get(&(current.key(), version));
     let wish = Wish {
-        submission: submission.map(|it| Box::new((**it).clone())),
+        submission: history::submission(&ledger.state, &current.key(), version),
         ..Wish::default()
     };
     job::register(ledger, target, wish)
@@ -59,9 +58,64 @@ pub(super) fn set_stable(
             ..target
         });
     }
-    Ok(Response {
+    Ok(unchanged(ledger, current))
+}
+
+/// Gives a version a name, so that it is found by it and never forgotten.
+pub(super) fn tag(
+    ledger: &mut Ledger,
+    current: &Job,
+    version: u64,
+    mut tag: VersionTag,
+) -> Result<Response, Refusal> {
+    if tag.name.is_empty() {
+        return Err(Refusal::Invalid("tag name required".into()));
+    }
+    let target = version_of(ledger, current, version)?;
+    if tagged(ledger, current, &tag.name).is_some_and(|other| other.version() != version) {
+        let text = format!(
+            "tag {:?} already exists on a different version of job {:?}",
+            tag.name,
+            current.id()
+        );
+        return Err(Refusal::Invalid(text));
+    }
+    tag.tagged_time = ledger.now.0;
+    ledger.put_job(Job {
+        version_tag: Some(tag),
+        ..target
+    });
+    Ok(unchanged(ledger, current))
+}
+
+/// Takes a name away from the version that has it.
+pub(super) fn untag(ledger: &mut Ledger, current: &Job, name: &str) -> Result<Response, Refusal> {
+    let Some(target) = tagged(ledger, current, name) else {
+        return Err(Refusal::NotFound(format!(
+            "tag {name:?} on job {:?}",
+            current.id()
+        )));
+    };
+    ledger.put_job(Job {
+        version_tag: None,
+        ..target
+    });
+    Ok(unchanged(ledger, current))
+}
+
+/// The version of a job that has this name.
+fn tagged(ledger: &Ledger, job: &Job, name: &str) -> Option<Job> {
+    let key = job.key();
+    let mut versions = ledger.state.versions_of_job(&key);
+    let found = versions.find(|it| it.version_tag.as_ref().is_some_and(|tag| tag.name == name))?;
+    Some((**found).clone())
+}
+
+/// The answer when the specification stays what it is.
+fn unchanged(ledger: &Ledger, current: &Job) -> Response {
+    Response {
         job_modify_index: current.job_modify_index.unwrap_or(0),
         index: ledger.state.index,
         ..Response::default()
-    })
+    }
 }

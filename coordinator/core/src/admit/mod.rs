@@ -1,6 +1,7 @@
 //! What operators want becomes state here, or is refused with a reason. Nothing is placed yet: admission only records
 //! what is wanted and asks for an evaluation.
 
+mod allocation;
 mod deployment;
 mod job;
 mod job_dispatch;
@@ -63,6 +64,10 @@ pub(crate) fn admit(ledger: &mut Ledger, broker: &Broker, command: Command) -> R
             key,
             force_reschedule,
         } => job::evaluate(ledger, &key, force_reschedule),
+        Command::StopAllocation {
+            id,
+            no_shutdown_delay,
+        } => allocation::stop(ledger, id, no_shutdown_delay),
         Command::Deployment { id, action } => deployment::act(ledger, id, &action),
         Command::Node { id, action } => node::act(ledger, id, action),
         Command::SetSchedulerConfiguration {
@@ -72,11 +77,13 @@ pub(crate) fn admit(ledger: &mut Ledger, broker: &Broker, command: Command) -> R
         Command::PutNodePool(pool) => operator::put_pool(ledger, *pool),
         Command::RemoveNodePool(name) => operator::remove_pool(ledger, &name),
         Command::Enroll { node, secret_hash } => node::enroll(ledger, node, secret_hash),
-        // The first two are not for admission to decide.
-        Command::CollectGarbage | Command::AdoptState | Command::Ping => Ok(Response {
-            index: ledger.state.index,
-            ..Response::default()
-        }),
+        // Only the last one is for admission to decide.
+        Command::CollectGarbage | Command::AdoptState | Command::Order { .. } | Command::Ping => {
+            Ok(Response {
+                index: ledger.state.index,
+                ..Response::default()
+            })
+        }
         Command::CancelEvaluation(id) => cancel_evaluation(ledger, id),
     }
 }
@@ -110,6 +117,8 @@ fn on_job(ledger: &mut Ledger, key: &JobKey, action: JobAction) -> Result<Respon
             enforce_prior,
         } => job_version::revert(ledger, &job, version, enforce_prior),
         JobAction::SetStable { version, stable } => job_version::set_stable(ledger, &job, version, stable),
+        JobAction::Tag { version, tag } => job_version::tag(ledger, &job, version, tag),
+        JobAction::Untag(name) => job_version::untag(ledger, &job, &name),
         JobAction::Scale(wish) => job_scale::scale(ledger, &job, wish),
         JobAction::Dispatch(wish) => job_dispatch::dispatch(ledger, &job, &wish),
         JobAction::LaunchNow => job_dispatch::launch_now(ledger, &job),

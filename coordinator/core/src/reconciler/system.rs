@@ -43,9 +43,13 @@ pub(super) fn reconcile(
     }
     for (node, here) in by_node {
         let mut kept: Vec<usize> = Vec::new();
+        // Those that an operator wants replaced, where they are.
+        let mut moved: Vec<&Allocation> = Vec::new();
         for alloc in here {
             if turn.keeps(alloc, eligible.contains(&node), (&mut *changes, &mut *counts)) {
                 kept.extend(alloc.index());
+            } else if alloc.transition.migrate && !alloc.is_terminal() {
+                moved.push(alloc);
             }
         }
         let room = group.count().saturating_sub(kept.len());
@@ -54,9 +58,11 @@ pub(super) fn reconcile(
         }
         let mut names = Names::new(job.name(), group.name(), kept);
         for _ in 0..room {
+            let replaced = moved.pop();
+            let kind = replaced.map_or(PlaceKind::Missing, |_| PlaceKind::Migrate);
             changes
                 .places
-                .push(turn.place(names.next(), None, node, PlaceKind::Missing));
+                .push(turn.place(names.next(), replaced, node, kind));
             counts.place += 1;
         }
     }

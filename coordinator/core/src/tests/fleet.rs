@@ -10,8 +10,8 @@ use holdfast_shared::model::{
 };
 use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::{
-    AllocReport, Assigned, Assignments, Catalog, FromAgent, Held, Presence, Register, Report, TaskReport,
-    ToAgent, WatchHealth,
+    AllocReport, Answer, Assigned, Assignments, Catalog, FromAgent, Held, Order, Presence, Register, Report,
+    TaskReport, ToAgent, WatchHealth,
 };
 
 /// An agent that runs what it is told to, at once and without fail.
@@ -33,6 +33,10 @@ pub(super) struct Agent {
     pub(super) mute: bool,
     /// Whether messages to it get lost.
     pub(super) deaf: bool,
+    /// Orders it was given.
+    pub(super) orders: Vec<Order>,
+    /// Why it obeys none.
+    pub(super) refusal: Option<String>,
     /// Newest catalog it was sent.
     pub(super) catalog: Option<Catalog>,
     /// Assignment messages it was sent.
@@ -367,6 +371,17 @@ impl Fleet {
             ToAgent::Ack { seq, .. } => agent.acked = seq,
             ToAgent::ReportAll => self.report_all(node),
             ToAgent::Catalog(catalog) => agent.catalog = Some(catalog),
+            ToAgent::Order(order) => {
+                let answer = Answer {
+                    session: order.session,
+                    number: order.number,
+                    refusal: agent.refusal.clone(),
+                };
+                agent.orders.push(order);
+                if !agent.mute {
+                    self.input(Input::Agent(node, FromAgent::Answer(answer)));
+                }
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod job_types;
 mod launches;
 mod life;
 mod lineage;
+mod orders;
 mod placement;
 mod properties;
 mod reconnect;

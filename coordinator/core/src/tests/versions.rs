@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_shared::id::JobKey;
-use holdfast_shared::model::{Job, PlanCounts, Submission};
+use holdfast_shared::model::{Job, PlanCounts, Submission, VersionTag};
 use holdfast_shared::time::Duration;
 use serde_json::{Value, json};
 
@@ -317,4 +317,105 @@ fn nothing_is_scaled_while_a_deployment_is_under_way() {
         refusal.to_string(),
         "job scaling blocked due to active deployment"
     );
+}
+
+fn tag(fleet: &mut Fleet, version: u64, name: &str) -> Result<Response, Refusal> {
+    let tag = VersionTag {
+        name: name.to_owned(),
+        description: "known to work".to_owned(),
+        tagged_time: 0,
+    };
+    act(fleet, JobAction::Tag { version, tag })
+}
+
+/// The kept versions of the job with their tags.
+fn tags(fleet: &Fleet) -> Vec<(u64, String)> {
+    let key = key();
+    let versions = fleet.core.state().versions_of_job(&key);
+    let name = |job: &Job| {
+        job.version_tag
+            .as_ref()
+            .map_or_else(String::new, |tag| tag.name.clone())
+    };
+    versions.map(|job| (job.version(), name(job))).collect()
+}
+
+#[test]
+fn a_tagged_version_is_kept_and_its_tag_stays_with_it() {
+    let mut fleet = Fleet::new(1);
+    fleet.run(&version(0, 1, &rolling()));
+    tag(&mut fleet, 0, "golden").unwrap();
+    for number in 1..12 {
+        fleet.run(&version(number, 1, &rolling()));
+        fleet.advance(Duration::from_secs(3));
+    }
+    let kept = tags(&fleet);
+    assert_eq!((kept.len(), &kept[0]), (7, &(0, "golden".to_owned())), "{kept:?}");
+    let known = &fleet.core.state().versions[&(key(), 0)];
+    let given = known.version_tag.as_ref().unwrap();
+    assert_eq!(given.description, "known to work");
+    assert!(given.tagged_time > 0);
+
+    let revert = JobAction::Revert {
+        version: 0,
+        enforce_prior: None,
+    };
+    act(&mut fleet, revert).unwrap();
+    let newest = tags(&fleet).pop().unwrap();
+    assert_eq!(newest, (12, String::new()), "the tag did not come along");
+    act(&mut fleet, JobAction::Untag("golden".into())).unwrap();
+    fleet.run(&version(13, 1, &rolling()));
+    assert_eq!(
+        tags(&fleet)[0].0,
+        8,
+        "without its tag it is forgotten like any other"
+    );
+}
+
+#[test]
+fn a_tag_is_of_one_version_and_stopping_does_not_copy_it() {
+    let mut fleet = Fleet::new(1);
+    fleet.run(&version(0, 1, &rolling()));
+    fleet.run(&version(1, 1, &rolling()));
+    tag(&mut fleet, 1, "golden").unwrap();
+    tag(&mut fleet, 1, "golden").unwrap();
+    for (outcome, text) in [
+        (
+            tag(&mut fleet, 0, "golden"),
+            "tag \"golden\" already exists on a different version of job \"web\"",
+        ),
+        (tag(&mut fleet, 0, ""), "tag name required"),
+        (
+            tag(&mut fleet, 9, "other"),
+            "job \"web\" in namespace \"default\" at version 9 not found",
+        ),
+        (
+            act(&mut fleet, JobAction::Untag("other".into())),
+            "tag \"other\" on job \"web\" not found",
+        ),
+    ] {
+        assert_eq!(outcome.unwrap_err().to_string(), text);
+    }
+    let stop = Command::DeregisterJob {
+        key: key(),
+        purge: false,
+        no_shutdown_delay: false,
+    };
+    fleet.command(stop).unwrap();
+    let expected = [(0, ""), (1, "golden"), (2, "")].map(|(version, tag)| (version, tag.to_owned()));
+    assert_eq!(tags(&fleet), expected);
+}
+
+#[test]
+fn a_job_that_is_stopped_is_still_known_by_its_source() {
+    let mut fleet = Fleet::new(1);
+    submit(&mut fleet, &version(0, 1, &rolling()), "job \"web\" {}");
+    let stop = Command::DeregisterJob {
+        key: key(),
+        purge: false,
+        no_shutdown_delay: false,
+    };
+    fleet.command(stop).unwrap();
+    let source = &fleet.core.state().submissions[&(key(), 1)];
+    assert_eq!((source.source.as_str(), source.version), ("job \"web\" {}", 1));
 }

@@ -30,6 +30,12 @@ pub struct History {
     /// Show what changed from this version, instead of from the one before
     #[arg(long, value_name = "VERSION")]
     diff_version: Option<u64>,
+    /// Only the version with this tag
+    #[arg(long, value_name = "TAG", conflicts_with = "version")]
+    tag: Option<String>,
+    /// Show what changed from the version with this tag, instead of from the one before
+    #[arg(long, value_name = "TAG", conflicts_with = "diff_version")]
+    diff_tag: Option<String>,
     #[command(flatten)]
     format: Format,
 }
@@ -47,10 +53,11 @@ struct Entry<'a> {
 /// When the job or the version is not found.
 pub fn run(session: &mut Session<'_>, args: &History) -> Result<Exit> {
     let stub = find(session, &args.id)?;
-    let shows_diffs = args.patch || args.diff_version.is_some();
+    let shows_diffs = args.patch || args.diff_version.is_some() || args.diff_tag.is_some();
     let question = request(&stub, "/versions")
         .query("diffs", shows_diffs)
-        .query_some("diff_version", args.diff_version);
+        .query_some("diff_version", args.diff_version)
+        .query_some("diff_tag", args.diff_tag.as_deref());
     let reply = session
         .client
         .fetch(&question)
@@ -61,10 +68,11 @@ pub fn run(session: &mut Session<'_>, args: &History) -> Result<Exit> {
     let mut entries = Vec::new();
     for (at, (job, value)) in versions.versions.iter().zip(&values).enumerate() {
         // The first version was made from nothing, and the one that the others are held against from itself.
-        let is_compared = match args.diff_version {
+        let is_compared = match (args.diff_version, &args.diff_tag) {
             _ if !shows_diffs => false,
-            Some(version) => job.version() != version,
-            None => at + 1 < values.len(),
+            (Some(version), _) => job.version() != version,
+            (None, Some(tag)) => !has_tag(job, tag),
+            (None, None) => at + 1 < values.len(),
         };
         let diff = if is_compared { diffs.next() } else { None };
         entries.push(Entry { job, value, diff });
@@ -78,9 +86,16 @@ pub fn run(session: &mut Session<'_>, args: &History) -> Result<Exit> {
             );
         }
     }
-    let answer = match (args.version, entries.as_slice()) {
-        (Some(_), [only]) => only.value.clone(),
-        (_, entries) => entries.iter().map(|it| it.value.clone()).collect(),
+    if let Some(tag) = &args.tag {
+        entries.retain(|it| has_tag(it.job, tag));
+        if entries.is_empty() {
+            bail!("Tag {tag:?} not found among the versions of {:?}", stub.id);
+        }
+    }
+    let is_one = args.version.is_some() || args.tag.is_some();
+    let answer = match entries.as_slice() {
+        [only] if is_one => only.value.clone(),
+        entries => entries.iter().map(|it| it.value.clone()).collect(),
     };
     if session.print_formatted(&args.format, &answer)? {
         return Ok(DONE);
@@ -90,8 +105,13 @@ pub fn run(session: &mut Session<'_>, args: &History) -> Result<Exit> {
     Ok(DONE)
 }
 
+fn has_tag(job: &Job, name: &str) -> bool {
+    job.version_tag.as_ref().is_some_and(|tag| tag.name == name)
+}
+
 fn block(it: &Entry<'_>, in_full: bool) -> Result<String> {
-    let tag = it.job.version_tag.as_ref().and_then(|tag| tag["Name"].as_str());
+    let tag = it.job.version_tag.as_ref();
+    let description = tag.map(|tag| &tag.description).filter(|text| !text.is_empty());
     let diff = match it.diff {
         None => None,
         Some(diff) => {
@@ -106,7 +126,8 @@ fn block(it: &Entry<'_>, in_full: bool) -> Result<String> {
             "Submit Date",
             time::stamp(Timestamp(it.job.submit_time.unwrap_or(0))),
         )
-        .with_some("Tag Name", tag)
+        .with_some("Tag Name", tag.map(|tag| &tag.name))
+        .with_some("Tag Description", description)
         .with_some("Diff", diff);
     let body = in_full.then(|| format!("\nJob:\n{}", json::pretty(it.value)));
     Ok(format!("{labels}{}", body.unwrap_or_default()))

@@ -10,11 +10,14 @@ pub mod inspect;
 pub mod periodic;
 pub mod plan;
 pub mod promote;
+pub mod restart;
 pub mod revert;
 pub mod run;
 pub mod scale;
+pub mod start;
 pub mod status;
 pub mod stop;
+pub mod tag;
 pub mod validate;
 
 use anyhow::{Context, Result};
@@ -36,6 +39,17 @@ pub enum Verb {
     Status(status::Status),
     /// Stop jobs
     Stop(stop::Stop),
+    /// Start a job again that was stopped
+    Start(start::Start),
+    /// Restart a job's allocations, or have them replaced
+    Restart(restart::Restart),
+    /// Name versions of a job, so that they are kept
+    #[command(arg_required_else_help = true)]
+    Tag {
+        /// What to do with names.
+        #[command(subcommand)]
+        verb: tag::Verb,
+    },
     /// Check a job file
     Validate(validate::Validate),
     /// Print a job as JSON

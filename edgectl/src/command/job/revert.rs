@@ -1,11 +1,11 @@
 //! `job revert`: returns to an earlier version.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::Args;
 use holdfast_api::{JobRegisterResponse, JobRevertRequest};
 
 use super::run::warn;
-use super::{Watching, find, request};
+use super::{Watching, find, request, tag};
 use crate::session::{Exit, Session};
 
 /// Flags of `job revert`.
@@ -13,7 +13,7 @@ use crate::session::{Exit, Session};
 pub struct Revert {
     /// The job, or the first characters of its id
     id: String,
-    /// The version to return to
+    /// The version to return to, or its tag
     version: String,
     #[command(flatten)]
     watching: Watching,
@@ -24,13 +24,8 @@ pub struct Revert {
 /// # Errors
 /// When the job or the version is not found, or the coordinator refuses.
 pub fn run(session: &mut Session<'_>, args: &Revert) -> Result<Exit> {
-    let job_version = args.version.parse().map_err(|_| {
-        anyhow!(
-            "{:?} is no version: versions are numbers; `job history` lists them",
-            args.version
-        )
-    })?;
     let stub = find(session, &args.id)?;
+    let job_version = tag::version(session, &stub, &args.version)?;
     let wish = JobRevertRequest {
         job_id: stub.id.clone(),
         job_version,

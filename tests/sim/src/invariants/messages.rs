@@ -24,6 +24,7 @@ impl World {
                     FromAgent::Report(report) => report.session,
                     FromAgent::Heartbeat { session, .. } => *session,
                     FromAgent::Interest(interest) => interest.session,
+                    FromAgent::Answer(answer) => answer.session,
                 };
                 (*node, session, false)
             }
@@ -148,7 +149,7 @@ impl World {
             ToAgent::Assignments(set) => self.check_assignments(node, set),
             ToAgent::Catalog(catalog) => self.check_catalog(node, catalog),
             ToAgent::Ack { session, seq } => self.check_ack(node, *session, *seq),
-            ToAgent::ReportAll => {}
+            ToAgent::ReportAll | ToAgent::Order(_) => {}
         }
     }
 

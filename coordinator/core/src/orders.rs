@@ -1,0 +1,96 @@
+//! What operators want an agent to do once, now: given to the agent of the session that is there, answered by its word, or
+//! given up when it says nothing. Nothing of it is stored: who asked is told, and asks again.
+
+use std::collections::BTreeMap;
+
+use holdfast_shared::id::NodeId;
+use holdfast_shared::model::NodeStatus;
+use holdfast_shared::time::{Duration, Timestamp};
+use holdfast_shared::wire::{Answer, Deed, Order};
+
+use crate::effect::{Effect, Refusal, Response};
+use crate::heartbeat::Contacts;
+use crate::input::RequestId;
+use crate::ledger::Ledger;
+
+/// How long an agent may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Orders that wait for their answers.
+#[derive(Debug, Default)]
+pub(crate) struct Orders {
+    by_number: BTreeMap<u64, Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    request: RequestId,
+    node: NodeId,
+    until: Timestamp,
+}
+
+impl Orders {
+    /// Takes down what is to be sent to a node, which has to be in contact: an order is for now.
+    pub(crate) fn give(
+        &mut self,
+        ledger: &mut Ledger,
+        contacts: &Contacts,
+        request: RequestId,
+        (id, deed): (NodeId, Deed),
+    ) -> Result<Order, Refusal> {
+        let known = ledger.state.nodes.get(&id).cloned();
+        let node = known.ok_or_else(|| Refusal::NotFound("node".into()))?;
+        let is_there = matches!(node.status, NodeStatus::Ready | NodeStatus::Initializing);
+        let session = contacts.session(ledger, id).filter(|_| is_there);
+        let Some(session) = session else {
+            let text = format!("{:?} is out of contact", node.name());
+            return Err(Refusal::NoPath(text));
+        };
+        let number = ledger.ids.next_u64();
+        let until = ledger.now + PATIENCE;
+        self.by_number.insert(
+            number,
+            Pending {
+                request,
+                node: id,
+                until,
+            },
+        );
+        Ok(Order {
+            session,
+            number,
+            deed,
+        })
+    }
+
+    /// An agent says what came of an order.
+    pub(crate) fn on_answer(&mut self, ledger: &Ledger, node: NodeId, answer: Answer) -> Option<Effect> {
+        // One that was given to another node is none of its business.
+        let pending = self.by_number.get(&answer.number).filter(|it| it.node == node)?;
+        let outcome = match answer.refusal {
+            Some(text) => Err(Refusal::Invalid(text)),
+            None => Ok(Response {
+                index: ledger.index(),
+                ..Response::default()
+            }),
+        };
+        let reply = Effect::Reply(pending.request, outcome);
+        self.by_number.remove(&answer.number);
+        Some(reply)
+    }
+
+    /// Gives up orders that nobody has answered in time.
+    pub(crate) fn on_timeout(&mut self, now: Timestamp) -> Vec<Effect> {
+        let late = self.by_number.extract_if(.., |_, pending| pending.until <= now);
+        let give_up = |(_, pending): (u64, Pending)| {
+            let text = format!("{} did not answer within {PATIENCE}", pending.node.short());
+            Effect::Reply(pending.request, Err(Refusal::NoPath(text)))
+        };
+        late.map(give_up).collect()
+    }
+
+    /// When the next one is given up.
+    pub(crate) fn next_at(&self) -> Option<Timestamp> {
+        self.by_number.values().map(|it| it.until).min()
+    }
+}
