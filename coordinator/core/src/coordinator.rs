@@ -184,13 +184,9 @@ impl Coordinator {
     }
 
     fn on_order(&mut self, request: RequestId, node: NodeId, deed: Deed) -> Vec<Effect> {
-        let given = self
-            .orders
-            .give(&mut self.ledger, &self.contacts, request, (node, deed));
-        match given {
-            Ok(order) => self.settle(Vec::new(), vec![(node, ToAgent::Order(order))]),
-            Err(refusal) => self.settle(vec![Effect::Reply(request, Err(refusal))], Vec::new()),
-        }
+        let given = self.orders.give(&mut self.ledger, request, (node, deed));
+        let refusal = given.err().map(|refusal| Effect::Reply(request, Err(refusal)));
+        self.settle(refusal.into_iter().collect(), Vec::new())
     }
 
     fn on_agent(&mut self, node: NodeId, message: FromAgent) -> Vec<Effect> {
@@ -342,6 +338,7 @@ impl Coordinator {
         self.derive(cursor);
         let services = self.ledger.take_touched_services();
         messages.extend(self.interests.publish(&self.ledger.state, &services));
+        messages.extend(self.orders.publish(&self.ledger, &self.contacts));
         let deltas = self.ledger.close();
         let mut effects = Vec::with_capacity(1 + replies.len() + messages.len());
         if !deltas.is_empty() {

@@ -146,6 +146,13 @@ impl Contacts {
         self.accepts(ledger, node, session).map(|_| session)
     }
 
+    /// The session of a node that has been heard since nobody could be.
+    pub(crate) fn live_session(&self, ledger: &Ledger, node: NodeId) -> Option<u64> {
+        let is_heard = |contact: &Contact| !contact.excused.is_set();
+        self.by_node.get(&node).filter(|contact| is_heard(contact))?;
+        self.session(ledger, node)
+    }
+
     /// A session begins with what the node is like. Answers whether it counts.
     pub(crate) fn on_register(&mut self, ledger: &mut Ledger, id: NodeId, register: &Register) -> bool {
         if self.accepts(ledger, id, register.session).is_none() {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use holdfast_shared::id::NodeId;
 use holdfast_shared::model::NodeStatus;
 use holdfast_shared::time::{Duration, Timestamp};
-use holdfast_shared::wire::{Answer, Deed, Order};
+use holdfast_shared::wire::{Answer, Deed, Order, ToAgent};
 
 use crate::effect::{Effect, Refusal, Response};
 use crate::heartbeat::Contacts;
@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     by_number: BTreeMap<u64, Pending>,
+    /// Those that are not sent yet.
+    unsent: BTreeMap<u64, Deed>,
 }
 
 #[derive(Debug)]
@@ -30,37 +32,53 @@ struct Pending {
 }
 
 impl Orders {
-    /// Takes down what is to be sent to a node, which has to be in contact: an order is for now.
+    /// Takes down what a node is to do, which has to be in contact: an order is for now.
     pub(crate) fn give(
         &mut self,
         ledger: &mut Ledger,
-        contacts: &Contacts,
         request: RequestId,
         (id, deed): (NodeId, Deed),
-    ) -> Result<Order, Refusal> {
-        let known = ledger.state.nodes.get(&id).cloned();
+    ) -> Result<(), Refusal> {
+        let known = ledger.state.nodes.get(&id);
         let node = known.ok_or_else(|| Refusal::NotFound("node".into()))?;
-        let is_there = matches!(node.status, NodeStatus::Ready | NodeStatus::Initializing);
-        let session = contacts.session(ledger, id).filter(|_| is_there);
-        let Some(session) = session else {
+        if !matches!(node.status, NodeStatus::Ready | NodeStatus::Initializing) {
             let text = format!("{:?} is out of contact", node.name());
             return Err(Refusal::NoPath(text));
-        };
+        }
         let number = ledger.ids.next_u64();
-        let until = ledger.now + PATIENCE;
-        self.by_number.insert(
-            number,
-            Pending {
-                request,
-                node: id,
-                until,
-            },
-        );
-        Ok(Order {
-            session,
-            number,
-            deed,
-        })
+        let pending = Pending {
+            request,
+            node: id,
+            until: ledger.now + PATIENCE,
+        };
+        self.by_number.insert(number, pending);
+        self.unsent.insert(number, deed);
+        Ok(())
+    }
+
+    /// What is to be sent now: once, to the session that is there. After a start of the coordinator that is known only when
+    /// the node is heard.
+    pub(crate) fn publish(&mut self, ledger: &Ledger, contacts: &Contacts) -> Vec<(NodeId, ToAgent)> {
+        let mut messages = Vec::new();
+        for (number, deed) in std::mem::take(&mut self.unsent) {
+            let Some(pending) = self.by_number.get(&number) else {
+                continue;
+            };
+            match contacts.live_session(ledger, pending.node) {
+                None => {
+                    self.unsent.insert(number, deed);
+                }
+                Some(session) => {
+                    let order = Order {
+                        session,
+                        number,
+                        deed,
+                    };
+                    messages.push((pending.node, ToAgent::Order(order)));
+                }
+            }
+        }
+        messages
     }
 
     /// An agent says what came of an order.

@@ -1,4 +1,4 @@
-//! Bodies of requests: JSON in which a null means the same as nothing.
+//! Bodies of requests: JSON in which a null means the same as nothing, unless said otherwise.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -7,16 +7,29 @@ use super::problem::Problem;
 
 /// What is in a body.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let mut value: Value = serde_json::from_slice(bytes).map_err(|error| {
+    let mut value = parse(bytes)?;
+    strip_nulls(&mut value);
+    decode(&value)
+}
+
+/// What is in a body in which a null says something.
+pub(super) fn read_with_nulls<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    decode(&parse(bytes)?)
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
         // The words of the original, which clients know.
         Problem::bad_request(if error.is_eof() {
             "unexpected EOF".to_owned()
         } else {
             format!("invalid JSON: {error}")
         })
-    })?;
-    strip_nulls(&mut value);
-    serde_path_to_error::deserialize(&value).map_err(|error| {
+    })
+}
+
+fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
         let (path, reason) = (error.path().to_string(), error.inner().to_string());
         Problem::bad_request(if path == "." {
             reason
@@ -39,9 +52,18 @@ fn strip_nulls(value: &mut Value) {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_api::JobRegisterRequest;
+    use holdfast_api::{JobRegisterRequest, NodeMetaRequest};
 
     use super::*;
+
+    #[test]
+    fn nulls_of_meta_take_keys_away() {
+        let text = br#"{"NodeID": null, "Meta": {"color": "blue", "rack": null}}"#;
+        let request: NodeMetaRequest = read_with_nulls(text).unwrap();
+        let expected = [("color", Some("blue")), ("rack", None)];
+        let expected = expected.map(|(key, value)| (key.to_owned(), value.map(str::to_owned)));
+        assert_eq!(request.meta, expected.into());
+    }
 
     #[test]
     fn nulls_are_nothing_and_mistakes_name_their_place() {

@@ -57,9 +57,9 @@ pub(super) async fn metadata(State(app): Shared, ask: Ask) -> Response {
 }
 
 pub(super) async fn set_metadata(State(app): Shared, ask: Ask, bytes: Bytes) -> Result<Response, Problem> {
-    let request: NodeMetaRequest = body::read(&bytes)?;
+    let request: NodeMetaRequest = body::read_with_nulls(&bytes)?;
     let named = Some(request.node_id.as_str()).filter(|id| !id.is_empty());
-    let id = node_id(named.or(ask.param("node_id")).unwrap_or_default())?;
+    let id = node_id(named.or_else(|| ask.param("node_id")).unwrap_or_default())?;
     if request.meta.is_empty() {
         return Err(Problem::bad_request("missing required Meta object"));
     }

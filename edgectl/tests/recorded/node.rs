@@ -275,17 +275,17 @@ fn a_node_is_shown_as_recorded_short_with_stats_and_verbose() {
 
 #[test]
 fn a_node_whose_agent_tells_nothing_is_shown_without_its_use() {
-    let server = crate::server::Server::start();
+    let server = Server::start();
     let node = json!({"ID": ID, "Name": "box-2", "Status": "ready"});
     server
         .on("/v1/nodes", json!([{"ID": ID}]))
         .on(&format!("/v1/node/{ID}"), node)
         .on(&format!("/v1/node/{ID}/allocations"), json!([]))
         .on("/v1/client/stats", Answer::refusal(404, ""));
-    let (printed, exit) = crate::case::run(
+    let (printed, exit) = run(
         &server,
         &["edgectl", "node", "status", "e0b446e8"],
-        crate::bodies::at("2026-11-21T08:00:00Z"),
+        at("2026-11-21T08:00:00Z"),
     );
     assert!(
         printed.contains("Allocated Resources") && printed.contains("No allocations placed"),

@@ -76,13 +76,8 @@ fn all_tasks_are_restarted_in_the_order_of_their_lives() {
     let mut it = running();
     assert_eq!(order(&mut it, restart(RestartTasks::All)), Some(Ok(())));
     let did = |it: &TestBox| {
-        let steps = it
-            .log
-            .iter()
-            .filter(|it| it.starts_with("st"))
-            .cloned()
-            .collect::<Vec<_>>();
-        steps
+        let steps = it.log.iter().filter(|it| it.starts_with("st"));
+        steps.cloned().collect::<Vec<_>>()
     };
     assert_eq!(did(&it), ["stop main", "start init"]);
     it.exit("init", 0);

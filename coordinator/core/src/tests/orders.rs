@@ -107,3 +107,21 @@ fn a_stopped_allocation_is_replaced_by_one_that_it_leads_to() {
         assert_eq!(fleet.allocs("web").len(), 2, "{kind}");
     }
 }
+
+#[test]
+fn an_order_waits_for_the_session_that_a_node_has_after_the_coordinators_start() {
+    let (mut fleet, alloc) = placed("service", 1);
+    let state = fleet.core.state().clone();
+    fleet.restart(state);
+    let request = fleet.submit(restart(&alloc));
+    assert_eq!(fleet.replies.get(&request), None);
+    assert!(fleet.agents[&alloc.node].orders.is_empty());
+    fleet.connect(alloc.node);
+    let sessions: Vec<u64> = fleet.agents[&alloc.node]
+        .orders
+        .iter()
+        .map(|order| order.session)
+        .collect();
+    assert_eq!(sessions, [2]);
+    assert!(matches!(fleet.replies.get(&request), Some(Ok(_))));
+}

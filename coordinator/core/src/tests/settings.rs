@@ -129,3 +129,33 @@ fn a_pool_is_made_changed_used_and_forgotten() {
     remove(&mut fleet, "edge").unwrap();
     assert!(fleet.core.state().pools.is_empty());
 }
+
+#[test]
+fn memory_beyond_what_is_reserved_is_granted_where_operators_allow_it() {
+    for allowed in [false, true] {
+        let mut fleet = Fleet::new(1);
+        let configuration = SchedulerConfiguration {
+            memory_oversubscription: allowed,
+            ..SchedulerConfiguration::default()
+        };
+        let command = Command::SetSchedulerConfiguration {
+            configuration,
+            check_index: None,
+        };
+        fleet.command(command).unwrap();
+        fleet.run(&job(
+            json!({ "ID": "web", "TaskGroups": [{ "Name": "app", "Tasks": [{ "Name": "main", "Driver": "docker",
+            "Resources": { "CPU": 100, "MemoryMB": 64, "MemoryMaxMB": 256 } }] }] }),
+        ));
+        let granted = if allowed { 256 } else { 0 };
+        let alloc = fleet.alloc("web", |_| true);
+        assert_eq!(alloc.resources.tasks["main"], (100, 64, granted));
+        let told = fleet.agents[&alloc.node].told.last().unwrap();
+        let spec = told.jobs[0].job().unwrap();
+        let known = spec.groups()[0].tasks()[0].resources().memory_max_mb();
+        assert_eq!(known, granted, "the node hears of nothing else");
+        // What was asked for stays what it was.
+        let version = &fleet.core.state().jobs[&alloc.job];
+        assert_eq!(version.groups()[0].tasks()[0].resources().memory_max_mb(), 256);
+    }
+}
