@@ -11,5 +11,8 @@ mod drain;
 mod edge_services;
 mod external_broker;
 mod job_lifecycle;
+mod node_meta;
 mod offline;
+mod placement;
 mod reconnect;
+mod verbs;
