@@ -15,10 +15,8 @@ use crate::clock::Clock;
 use crate::network::Weather;
 use crate::podman::{Order, Podman};
 use crate::random::Random;
+use crate::sessions::Sessions;
 use crate::world::{Event, World};
-
-/// Bits of a session number that count connections within one start.
-const CONNECTION_BITS: u32 = 20;
 
 /// How the agent's process, or the whole box, comes to an end.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +50,7 @@ pub(crate) struct Device {
     /// What is being written, and what depends on it.
     writing: Option<(Vec<LocalDelta>, Vec<Effect>)>,
     inbox: Vec<Heard>,
-    starts: u64,
-    connections: u64,
+    pub(crate) sessions: Sessions,
     /// The session the agent believes in.
     pub(crate) link: Option<u64>,
     pub(crate) is_connecting: bool,
@@ -87,8 +84,7 @@ impl Device {
             slow_disk: None,
             writing: None,
             inbox: Vec::new(),
-            starts: 0,
-            connections: 0,
+            sessions: Sessions::default(),
             link: None,
             is_connecting: false,
             podman: Podman::default(),
@@ -108,7 +104,7 @@ impl Device {
             store: self.store.clone(),
             store_boot: self.store_boot,
             boot: 1000,
-            starts: self.starts,
+            sessions: self.sessions.clone(),
             ..Self::new(seed, number, self.id, now)
         }
     }
@@ -137,12 +133,6 @@ impl Device {
     /// Whether its loop waits for nothing but what may happen next.
     pub(crate) const fn is_idle(&self) -> bool {
         self.writing.is_none()
-    }
-
-    /// Each number is greater than every one before, across restarts.
-    pub(crate) fn next_session(&mut self) -> u64 {
-        self.connections += 1;
-        (self.starts << CONNECTION_BITS) + self.connections
     }
 
     pub(crate) fn now(&self, now: Timestamp) -> Now {
@@ -227,11 +217,9 @@ impl World {
         }
         device.process += 1;
         device.wake_at = None;
-        device.connections = 0;
         device.podman.forget_process();
         let clock = device.now(now);
-        // The clock is a floor for sessions: the count may have been lost with the disk, or copied with it.
-        device.starts = (device.starts + 1).max(clock.wall.as_secs() as u64);
+        device.sessions.start(clock.wall);
         device.contact = clock.mono;
         let same_boot = device.store_boot == device.boot;
         device.was_rebooted = !same_boot;
@@ -357,6 +345,8 @@ impl World {
             && *session > own
         {
             // Another agent has this identity, and is the node: this one stands back.
+            let newer = *session;
+            device.sessions.refused(newer);
             self.link_lost(number, own);
             return;
         }

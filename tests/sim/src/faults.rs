@@ -237,7 +237,7 @@ impl World {
         let forever = Duration(i64::MAX / 4);
         self.end_device(number, End::PowerCut(forever, true));
         self.devices[number].podman = Podman::default();
-        // Whoever reads that an agent was turned away starts it again: its sessions are the newest then.
+        // Whoever reads that an agent was turned away starts it again: the one that was started last is the node.
         self.end_device(of, End::Killed(Duration::from_secs(2)));
     }
 
