@@ -57,6 +57,8 @@ pub(crate) struct Device {
     pub(crate) podman: Podman,
     pub(crate) clock: Clock,
     wake_at: Option<Timestamp>,
+    /// When the core has been told everything that the shell has seen.
+    seen_until: Timestamp,
     /// When the agent last had contact, by its own clock.
     pub(crate) contact: Timestamp,
     /// Until when the box has no power, or is not there.
@@ -90,6 +92,7 @@ impl Device {
             podman: Podman::default(),
             clock: Clock::new(now, Timestamp::from_secs(10)),
             wake_at: None,
+            seen_until: now,
             contact: Timestamp::ZERO,
             off_until: now,
             asleep: None,
@@ -248,9 +251,12 @@ impl World {
 
     /// The shell finds out what the box is like and what runs on it, and tells the core.
     pub(crate) fn look_around(&mut self, number: usize) {
+        let now = self.now;
         let device = &mut self.devices[number];
         let fingerprint = Box::new(device.fingerprint());
-        let delay = device.random.millis(100, 3_000);
+        // What is seen first is told first.
+        let delay = device.random.millis(100, 3_000).max(device.seen_until.since(now));
+        device.seen_until = now + delay;
         let unknown = |alloc: &AllocId| device.record(*alloc).is_none_or(|it| it.client.is_terminal());
         let running = device.podman.running().map(|task| task.alloc);
         let orphans: BTreeSet<AllocId> = running.filter(unknown).collect();
