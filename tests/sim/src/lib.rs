@@ -29,6 +29,7 @@ mod jobs;
 mod kind;
 mod network;
 mod operator;
+mod peace;
 mod plan;
 mod podman;
 mod random;
