@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use holdfast_drivers::{LogLimits, Mount, NetworkMode, Port, Resources, TaskId, TaskSpec};
-use holdfast_shared::model::{Task, TaskGroup, VolumeMount};
+use holdfast_shared::model::{self, Task, TaskGroup, VolumeMount};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -96,7 +96,7 @@ pub fn task_spec(subject: Subject<'_>, dir: &TaskDir) -> Result<TaskSpec, SpecEr
             cpu_total_mhz: node.fingerprint.resources.cpu_mhz,
             cores: Vec::new(),
             memory_mb: resources.memory_mb(),
-            memory_max_mb: resources.memory_max_mb(),
+            memory_max_mb: memory_max(&resources, node.fingerprint.resources.memory_mb),
         },
         task_dir: dir.path(),
         alloc_dir: dir.alloc.shared(),
@@ -143,6 +143,14 @@ fn logs(task: &Task) -> LogLimits {
             .and_then(|it| u64::try_from(it).ok())
             .unwrap_or(default.max_file_size_mb),
         disabled: config.disabled.unwrap_or_else(|| config.enabled == Some(false)),
+    }
+}
+
+/// Megabytes that a task may use at most; 0 is what it reserves. With -1 it may use all that its box has.
+fn memory_max(resources: &model::Resources, all: u64) -> u64 {
+    match resources.memory_max_mb {
+        Some(-1) => all,
+        _ => resources.memory_max_mb(),
     }
 }
 
@@ -325,6 +333,17 @@ mod tests {
             let mut config = config.as_object().unwrap().clone();
             hand_over(&mut config, paths());
             assert_eq!(config["devices"], wanted);
+        }
+    }
+
+    #[test]
+    fn a_task_without_a_limit_may_use_all_the_memory_of_its_box() {
+        for (asked, told) in [(None, 0), (Some(0), 0), (Some(512), 512), (Some(-1), 2048)] {
+            let resources = model::Resources {
+                memory_max_mb: asked,
+                ..model::Resources::default()
+            };
+            assert_eq!(memory_max(&resources, 2048), told, "{asked:?}");
         }
     }
 

@@ -215,11 +215,12 @@ mod tests {
             let mut job = submitted();
             let task = &mut job.task_groups.as_mut().unwrap()[0].tasks.as_mut().unwrap()[0];
             task.resources.get_or_insert_default().memory_max_mb = Some(512);
-            Admission::of(job, state).validation.warnings
+            let mut warnings = Admission::of(job, state).validation.warnings;
+            warnings
+                .retain(|it| it.starts_with("Memory oversubscription is not enabled; Task \"app.server\""));
+            warnings
         };
-        let warned = warnings(&state);
-        assert_eq!(warned.len(), 1, "{warned:?}");
-        assert!(warned[0].starts_with("Memory oversubscription is not enabled; Task \"app.server\""));
+        assert_eq!(warnings(&state).len(), 1);
         state.scheduling = std::sync::Arc::new(SchedulerConfiguration {
             memory_oversubscription: true,
             ..SchedulerConfiguration::default()
