@@ -306,8 +306,8 @@ fn assigned(state: &State, alloc: &Allocation) -> Assigned {
     Assigned {
         id: alloc.id,
         name: alloc.name.clone(),
-        namespace: alloc.job.namespace.clone(),
-        job: alloc.job.id.clone(),
+        namespace: alloc.job.namespace.to_string(),
+        job: alloc.job.id.to_string(),
         job_version: alloc.job_version,
         job_create_index: alloc.job_create_index,
         group: alloc.group.clone(),

@@ -77,7 +77,7 @@ fn running_since(alloc: &Allocation, leader: Option<&str>) -> Option<Timestamp> 
     let starts = alloc
         .task_states
         .iter()
-        .filter(|(name, _)| leader.is_none_or(|leader| leader == name.as_str()))
+        .filter(|(name, _)| leader.is_none_or(|leader| leader == *name))
         .map(|(_, task)| {
             if task.restarts > 0 && task.last_restart.is_set() {
                 task.last_restart

@@ -3,13 +3,12 @@
 mod agreement;
 mod reference;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
-    Allocation, AssignedPort, ClientStatus, DesiredStatus, DesiredTransition, Eligibility, Fingerprint, Job,
-    Node, NodeStatus, PlacementReport, TaskResources,
+    Allocation, AssignedPort, ByName, ClientStatus, DesiredStatus, DesiredTransition, Eligibility,
+    Fingerprint, Job, Node, NodeStatus, PlacementReport, TaskResources,
 };
 use holdfast_shared::time::Timestamp;
 
@@ -65,7 +64,7 @@ pub(super) fn alloc(
         client: ClientStatus::Running,
         client_description: String::new(),
         client_history: Vec::new(),
-        task_states: BTreeMap::new(),
+        task_states: ByName::default(),
         deployment: None,
         health: None,
         canary: false,
