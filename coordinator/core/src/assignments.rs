@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, JobKey, NodeId};
-use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, JobType, Node, NodeStatus};
+use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, Job, JobType, Node, NodeStatus};
 use holdfast_shared::wire::{Assigned, Assignments, Held, JobSpec, ToAgent, WatchHealth};
 
 use crate::ledger::Ledger;
@@ -21,6 +21,9 @@ const LOG_LEN_MAX: usize = 64;
 /// fill the memory, and one that has more of them reports the rest again.
 const STRAYS_MAX: usize = 1024;
 
+/// Bytes of packed specifications that are kept, in case another node is sent them soon.
+const PACKED_BYTES_MAX: usize = 1024 * 1024;
+
 /// What every node was told.
 #[derive(Debug, Default)]
 pub(crate) struct Publisher {
@@ -31,6 +34,34 @@ pub(crate) struct Publisher {
     due: BTreeSet<NodeId>,
     /// Nodes that have to report everything.
     asked: BTreeSet<NodeId>,
+    packed: Packed,
+}
+
+/// Specifications as they travel. To pack one costs more than everything else of a message, and a job's nodes are sent the
+/// same one, turn by turn.
+#[derive(Debug, Default)]
+struct Packed {
+    specs: BTreeMap<SpecKey, (Arc<Job>, JobSpec)>,
+    /// What was packed since it was last empty.
+    bytes: usize,
+}
+
+impl Packed {
+    fn of(&mut self, key: &SpecKey, job: &Arc<Job>) -> JobSpec {
+        if let Some((packed, spec)) = self.specs.get(key)
+            && Arc::ptr_eq(packed, job)
+        {
+            return spec.clone();
+        }
+        if self.bytes > PACKED_BYTES_MAX {
+            *self = Self::default();
+        }
+        // All groups travel: another group of the same version may follow, and the specification is sent once.
+        let spec = JobSpec::of(job, |_| true);
+        self.bytes += spec.bytes.len();
+        self.specs.insert(key.clone(), (Arc::clone(job), spec.clone()));
+        spec
+    }
 }
 
 /// Job, version and create index: what a specification on a node is known by.
@@ -159,8 +190,6 @@ impl Publisher {
     pub(crate) fn publish(&mut self, ledger: &mut Ledger) -> Vec<(NodeId, ToAgent)> {
         let asked = std::mem::take(&mut self.asked).into_iter();
         let mut messages: Vec<_> = asked.map(|id| (id, ToAgent::ReportAll)).collect();
-        // Packed once for all nodes that are sent it now.
-        let mut packed = BTreeMap::new();
         for id in std::mem::take(&mut self.due) {
             let Some((told, node)) = self
                 .by_node
@@ -177,7 +206,7 @@ impl Publisher {
                 messages.push((id, ToAgent::ReportAll));
                 continue;
             }
-            let assignments = told.assignments(&ledger.state, &node, &mut packed);
+            let assignments = told.assignments(&ledger.state, &node, &mut self.packed);
             messages.push((id, ToAgent::Assignments(assignments)));
             if node.sent_generation != node.generation {
                 let mut node = (*node).clone();
@@ -204,12 +233,7 @@ impl Publisher {
 
 impl Told {
     /// The message that takes the node from what it holds to what it should.
-    fn assignments(
-        &mut self,
-        state: &State,
-        node: &Node,
-        packed: &mut BTreeMap<SpecKey, JobSpec>,
-    ) -> Assignments {
+    fn assignments(&mut self, state: &State, node: &Node, packed: &mut Packed) -> Assignments {
         let generation = node.generation;
         let base = self
             .base
@@ -254,11 +278,7 @@ impl Told {
         let mut jobs = Vec::new();
         for (key, _) in groups {
             if let Some(job) = state.versions.get(&(key.0.clone(), key.1)) {
-                // All groups travel: another group of the same version may follow, and the specification is sent once.
-                let spec = packed
-                    .entry(key.clone())
-                    .or_insert_with(|| JobSpec::of(job, |_| true));
-                jobs.push(spec.clone());
+                jobs.push(packed.of(&key, job));
                 self.specs.insert(key, generation);
             }
         }

@@ -31,9 +31,18 @@ const MEMORY_PER_ALLOCATION: f64 = 2.0;
 /// What to measure.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Ten thousand jobs' worth of time for each number of connections, and half as many jobs again
-    #[arg(long)]
-    full: bool,
+    /// Seconds of registrations at each number of connections
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Jobs that are placed
+    #[arg(long, default_value_t = 1_000)]
+    jobs: usize,
+    /// Groups of each job, one run after the other
+    #[arg(long, value_delimiter = ',', default_value = "10,100")]
+    groups: Vec<usize>,
+    /// Simulated nodes; a tenth of them fails half way
+    #[arg(long, default_value_t = 10_000)]
+    nodes: usize,
     /// Only `registrations` or `placements`
     #[arg(long, value_name = "PART")]
     only: Option<String>,
@@ -52,7 +61,7 @@ struct Size {
     /// Jobs that are placed.
     jobs: usize,
     /// Groups of each, one run after the other.
-    groups: &'static [usize],
+    groups: Vec<usize>,
     /// Nodes on which they are placed.
     nodes: usize,
     /// How many of them fail half way.
@@ -69,11 +78,11 @@ pub(super) fn run_task(options: &Options) -> anyhow::Result<ExitCode> {
         return build::run_again(&BUILT, options.no_build);
     }
     let size = Size {
-        window: Duration::from_secs(if options.full { 20 } else { 5 }),
-        jobs: 1_000,
-        groups: &[10, 100],
-        nodes: 10_000,
-        failing: 1_000,
+        window: Duration::from_secs(options.seconds),
+        jobs: options.jobs,
+        groups: options.groups.clone(),
+        nodes: options.nodes,
+        failing: options.nodes / 10,
     };
     let figures = measure(&size, options.only.as_deref().unwrap_or_default())?;
     println!("{}", figure::table(&figures));
@@ -103,7 +112,7 @@ fn measure(size: &Size, only: &str) -> anyhow::Result<Vec<Figure>> {
         add(registrations::measure(size)?);
     }
     if "placements".contains(only) {
-        for groups in size.groups {
+        for groups in &size.groups {
             add(placements::measure(size, *groups)?);
         }
     }
@@ -119,7 +128,7 @@ mod tests {
         let size = Size {
             window: Duration::from_millis(300),
             jobs: 8,
-            groups: &[2],
+            groups: vec![2],
             nodes: 20,
             failing: 5,
         };

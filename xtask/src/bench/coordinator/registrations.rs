@@ -21,20 +21,37 @@ const ORIGINAL: [(usize, f64, Option<f64>, f64); 3] = [
 /// How many times the original.
 const TIMES: f64 = 5.0;
 
+/// Counters of the coordinator that tell what a commit costs.
+const COUNTERS: [&str; 3] = [
+    "holdfast_store_commits_total",
+    "holdfast_store_commit_nanoseconds_total",
+    "holdfast_core_turn_nanoseconds_total",
+];
+
 /// Nothing can be placed, as no node is there: as it was with the original. Each job has one group.
 pub(super) fn measure(size: &Size) -> anyhow::Result<Vec<Figure>> {
     let server = Server::start()?;
     let flush = flush_time(server.folder())?;
     let before = server.memory()?;
+    let (mut levels, mut counted) = (Vec::new(), vec![server.counters(COUNTERS)?]);
+    for (connections, ..) in ORIGINAL {
+        levels.push(level(&server, connections, size.window)?);
+        if levels.len() < ORIGINAL.len() {
+            counted.push(server.counters(COUNTERS)?);
+        }
+    }
+    // Before the last look at the counters: figures of so many jobs take room themselves.
+    let after = server.memory()?;
+    counted.push(server.counters(COUNTERS)?);
+    let jobs: usize = levels.iter().map(|level| level.done.count()).sum();
     let mut figures = Vec::new();
-    let mut jobs = 0;
-    for (connections, rate, p50, p99) in ORIGINAL {
-        let (done, note) = level(&server, connections, size.window)?;
-        jobs += done.count();
+    for (at, (connections, rate, p50, p99)) in ORIGINAL.into_iter().enumerate() {
+        let level = &levels[at];
+        let note = level.note(counted[at], counted[at + 1]);
         figures.push(Figure {
             title: format!("registrations, {connections} connections"),
             unit: "/s",
-            ours: done.rate(),
+            ours: level.done.rate(),
             original: Some(rate),
             target: Target::AtLeast(rate * TIMES),
             note: format!("{note}; fdatasync of this disk {flush:.2} ms"),
@@ -43,7 +60,7 @@ pub(super) fn measure(size: &Size) -> anyhow::Result<Vec<Figure>> {
             figures.push(Figure {
                 title: format!("  {name}"),
                 unit: "ms",
-                ours: done.percentile(share),
+                ours: level.done.percentile(share),
                 original,
                 target: Target::None,
                 note: String::new(),
@@ -53,7 +70,7 @@ pub(super) fn measure(size: &Size) -> anyhow::Result<Vec<Figure>> {
     figures.push(Figure {
         title: "memory per registered job".into(),
         unit: "KB",
-        ours: (server.memory()? - before) / jobs as f64 / 1e3,
+        ours: (after - before) / jobs as f64 / 1e3,
         // 90 MB idle, 1,296 MB after 16,600 jobs.
         original: Some(72.7),
         target: Target::AtMost(MEMORY_PER_JOB),
@@ -62,16 +79,16 @@ pub(super) fn measure(size: &Size) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// One number of connections.
-fn level(server: &Server, connections: usize, window: Duration) -> anyhow::Result<(Done, String)> {
-    let names = [
-        "holdfast_store_commits_total",
-        "holdfast_store_commit_nanoseconds_total",
-        "holdfast_core_turn_nanoseconds_total",
-    ];
-    let before = server.counters(names)?;
-    let cpu = server.cpu_time()?;
+/// What was done with one number of connections.
+struct Level {
+    done: Done,
+    /// Processor time of the coordinator.
+    cpu: Duration,
+}
+
+fn level(server: &Server, connections: usize, window: Duration) -> anyhow::Result<Level> {
     let template = Template::new(1);
+    let before = server.cpu_time()?;
     let start = Instant::now();
     let done = side_by_side(
         server,
@@ -82,20 +99,25 @@ fn level(server: &Server, connections: usize, window: Duration) -> anyhow::Resul
             register(connection, &body).map(drop)
         },
     )?;
-    let cpu = server.cpu_time()? - cpu;
-    let after = server.counters(names)?;
-    let [commits, in_commits, in_turns] = std::array::from_fn(|at| after[at] - before[at]);
-    let note = format!(
-        "{} jobs in {:.1} s, {:.1} with one flush; a commit takes {:.2} ms, all else of the core {:.2} ms a job; \
-         processor time {:.2} ms a job",
-        done.count(),
-        done.took.as_secs_f64(),
-        done.count() as f64 / commits,
-        in_commits / commits / 1e6,
-        (in_turns - in_commits) / done.count() as f64 / 1e6,
-        cpu.as_secs_f64() * 1e3 / done.count() as f64,
-    );
-    Ok((done, note))
+    let cpu = server.cpu_time()? - before;
+    Ok(Level { done, cpu })
+}
+
+impl Level {
+    /// What bounds it, by the [`COUNTERS`] before and after.
+    fn note(&self, before: [f64; 3], after: [f64; 3]) -> String {
+        let [commits, in_commits, in_turns] = std::array::from_fn(|at| after[at] - before[at]);
+        let jobs = self.done.count() as f64;
+        format!(
+            "{jobs} jobs in {:.1} s, {:.1} with one flush; a commit takes {:.2} ms, all else of the core {:.2} ms a job; \
+             processor time {:.2} ms a job",
+            self.done.took.as_secs_f64(),
+            jobs / commits,
+            in_commits / commits / 1e6,
+            (in_turns - in_commits) / jobs / 1e6,
+            self.cpu.as_secs_f64() * 1e3 / jobs,
+        )
+    }
 }
 
 /// How long the disk takes to make four kilobytes durable, in a file that need not grow; the median, in milliseconds.
