@@ -242,7 +242,7 @@ pub struct RescheduleEvent {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskResources {
     /// Megahertz, memory and memory at most (both MB) of each task, by name.
-    pub tasks: BTreeMap<String, (u64, u64, u64)>,
+    pub tasks: ByName<(u64, u64, u64)>,
     /// Megabytes of the shared disk.
     pub disk_mb: u64,
     /// Devices that were assigned, by task.

@@ -199,7 +199,7 @@ fn resources(group: &TaskGroup) -> TaskResources {
     let tasks = group.tasks().iter().map(|task| {
         let it = task.resources();
         (
-            task.name.clone(),
+            task.name.as_str(),
             (it.cpu_mhz(), it.memory_mb(), it.memory_max_mb()),
         )
     });

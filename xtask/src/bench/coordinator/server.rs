@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use holdfast_tests::load::{Load, LoadPlan};
 use holdfast_tests::process::binary;
 use holdfast_tests::usage::{anonymous_bytes, cpu_time};
-use holdfast_tests::wait_for;
+use holdfast_tests::{let_pass, wait_for};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -19,8 +19,11 @@ use crate::repository::target_dir;
 /// How long it may take until it answers.
 const START: Duration = Duration::from_secs(20);
 
-/// Memory that is no longer used is given back within this time, if at all.
-const SETTLE: Duration = Duration::from_millis(1500);
+/// Memory counts as settled when it has changed by less than this much in so long.
+const SETTLE: (u64, Duration) = (256 << 10, Duration::from_millis(500));
+
+/// How often that is looked at, before it is taken as it is.
+const LOOKS: usize = 20;
 
 /// A running coordinator; it ends, and its folder goes, with this value.
 pub(super) struct Server {
@@ -88,16 +91,18 @@ impl Server {
 
     /// Memory that no file stands behind, once it does not change any more.
     pub(super) fn memory(&self) -> anyhow::Result<f64> {
-        let mut last = u64::MAX;
-        for _ in 0..8 {
-            holdfast_tests::let_pass(SETTLE);
+        let (little, time) = SETTLE;
+        let mut last = anonymous_bytes(self.process.id())?;
+        for _ in 0..LOOKS {
+            let_pass(time);
             let bytes = anonymous_bytes(self.process.id())?;
-            if bytes.abs_diff(last) < 256 << 10 {
+            let is_settled = bytes.abs_diff(last) < little;
+            last = bytes;
+            if is_settled {
                 break;
             }
-            last = bytes;
         }
-        Ok(anonymous_bytes(self.process.id())? as f64)
+        Ok(last as f64)
     }
 
     /// Processor time of all its threads so far.

@@ -16,7 +16,7 @@ use holdfast_shared::time::Timestamp;
 pub(crate) fn node(id: u128, fingerprint: Fingerprint) -> Node {
     Node {
         id: NodeId(id),
-        fingerprint,
+        fingerprint: Arc::new(fingerprint),
         status: NodeStatus::Ready,
         status_description: String::new(),
         status_since: Timestamp::ZERO,
@@ -88,7 +88,7 @@ pub(super) fn alloc(
 /// What one task takes.
 pub(super) fn takes(cpu: u64, memory: u64, disk_mb: u64) -> TaskResources {
     TaskResources {
-        tasks: [("main".to_owned(), (cpu, memory, memory))].into(),
+        tasks: [("main", (cpu, memory, memory))].into_iter().collect(),
         disk_mb,
         devices: Vec::new(),
     }
