@@ -82,7 +82,7 @@ pub(crate) fn count_placed(ledger: &mut Ledger, id: DeploymentId, placed: Vec<(&
     let now = ledger.now;
     change(ledger, id, |deployment| {
         for (name, canary) in placed {
-            let Some(group) = deployment.groups.get_mut(name) else {
+            let Some(group) = deployment.groups.find_mut(name) else {
                 continue;
             };
             group.placed += 1;

@@ -24,7 +24,7 @@ impl<T> ByName<T> {
     }
 
     /// The thing called `name`, to be changed.
-    pub fn get_mut(&mut self, name: &str) -> Option<&mut T> {
+    pub fn find_mut(&mut self, name: &str) -> Option<&mut T> {
         self.place(name).ok().map(|at| &mut self.0[at].1)
     }
 

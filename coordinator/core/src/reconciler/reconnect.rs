@@ -73,7 +73,7 @@ fn compare_rank(a: &Allocation, b: &Allocation) -> Ordering {
 
 /// Since when the current run lasts: of the leader task if there is one, else of the task that started first.
 fn running_since(alloc: &Allocation, leader: Option<&str>) -> Option<Timestamp> {
-    let leader = leader.filter(|name| alloc.task_states.contains_key(*name));
+    let leader = leader.filter(|name| alloc.task_states.contains_key(name));
     let starts = alloc
         .task_states
         .iter()
