@@ -37,6 +37,8 @@ pub struct Identity {
 #[derive(Debug, Clone)]
 pub struct Sessions {
     next: u64,
+    /// Whether this start may still find that it is not the last one.
+    may_rise: bool,
 }
 
 impl Identity {
@@ -66,9 +68,9 @@ impl Identity {
 
     /// The numbers for the connections of this start.
     pub fn sessions(&self) -> Sessions {
-        let chance = u64::from(entropy::number()) >> (u32::BITS - CHANCE_BITS);
         Sessions {
-            next: (self.starts << CONNECTION_BITS) | chance,
+            next: first_session(self.starts),
+            may_rise: true,
         }
     }
 
@@ -96,6 +98,28 @@ impl Sessions {
         self.next += 1;
         self.next
     }
+
+    /// This agent has been the node for a while.
+    pub const fn settle(&mut self) {
+        self.may_rise = false;
+    }
+
+    /// Another agent with this identity has had the session `newer`. One that has just been started and was not the node
+    /// yet is the one that was started last, whatever its count and its clock say, and goes on above it; so the identity
+    /// of an agent that is gone for good can be used again. Answers whether it does.
+    pub fn rise_above(&mut self, newer: u64) -> bool {
+        let rises = std::mem::take(&mut self.may_rise);
+        if rises {
+            self.next = first_session((newer >> CONNECTION_BITS) + 1);
+        }
+        rises
+    }
+}
+
+/// The number before the first one of a start. By chance: two copies of one identity may count the same starts.
+fn first_session(starts: u64) -> u64 {
+    let chance = u64::from(entropy::number()) >> (u32::BITS - CHANCE_BITS);
+    (starts << CONNECTION_BITS) | chance
 }
 
 /// The first copy that makes sense; without one, why a copy that is there could not be read.
@@ -118,6 +142,26 @@ fn read_any(dir: &Path) -> (Option<Identity>, Option<io::Error>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_agent_that_was_just_started_rises_once_above_the_sessions_of_another() {
+        let identity = Identity {
+            id: NodeId(1),
+            secret: String::new(),
+            starts: 3,
+        };
+        let other = first_session(20) + 7;
+        let mut fresh = identity.sessions();
+        assert!(fresh.advance() < other);
+        assert!(fresh.rise_above(other));
+        assert!(fresh.advance() > other);
+        let back = first_session(40);
+        assert!(!fresh.rise_above(back) && fresh.advance() < back);
+
+        let mut settled = identity.sessions();
+        settled.settle();
+        assert!(!settled.rise_above(other) && settled.advance() < other);
+    }
 
     #[test]
     fn a_node_keeps_its_identity_and_its_sessions_only_increase() {

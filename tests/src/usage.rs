@@ -41,6 +41,17 @@ pub fn written_bytes(pid: u32) -> anyhow::Result<u64> {
     number(line.map(str::trim), "write_bytes")
 }
 
+/// Bytes that a process has handed to the kernel in writes of any kind: to files, also of a file system in memory, and to
+/// sockets. What a file system writes for itself, as for a new directory, is not in it.
+///
+/// # Errors
+/// When there is no such process.
+pub fn handed_bytes(pid: u32) -> anyhow::Result<u64> {
+    let text = read(pid, "io")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("wchar:"));
+    number(line.map(str::trim), "wchar")
+}
+
 /// Processor time of all threads of the process, by the scheduler's own account, and of its children that have ended.
 ///
 /// # Errors

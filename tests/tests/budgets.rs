@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use holdfast_tests::load::{Load, LoadPlan};
-use holdfast_tests::usage::{anonymous_bytes, descendants, interface_bytes, open_files, written_bytes};
+use holdfast_tests::usage::{
+    anonymous_bytes, descendants, handed_bytes, interface_bytes, open_files, written_bytes,
+};
 use holdfast_tests::{Agent, AgentPlan, Coordinator, CoordinatorPlan, Fleet, STAND_IN_IMAGES, wait_for};
 
 /// Longest wait for anything that comes by itself.
@@ -30,8 +32,9 @@ const TEN_CONTAINERS_BYTES_MAX: u64 = 2 * MIB;
 /// What a change of state may write: a container that ends, or one that runs again, with what is known of nine others.
 const CHANGE_BYTES_MAX: u64 = 16_000;
 
-/// What placing a container and stopping it may write, its directories and log files included.
-const PLACE_BYTES_MAX: u64 = 80_000;
+/// What placing a container and stopping it may hand to the kernel to write, to files and to podman and the broker. What
+/// its eight directories cost on a disk is the file system's affair: from 40 to 80 KB on the same day's two machines.
+const PLACE_BYTES_MAX: u64 = 20_000;
 
 /// What an idle node may cost the coordinator.
 const NODE_BYTES_MAX: u64 = 20_000;
@@ -93,7 +96,7 @@ fn ten_containers_cost_an_agent_little_memory_and_little_flash() {
         let agent = Agent::start(fleet, &coordinator, quiet.images(busybox))?;
         agent.await_status(&coordinator, "ready", PATIENCE)?;
         let pid = agent.process_id()?;
-        let before = (anonymous_bytes(pid)?, written_bytes(pid)?);
+        let before = (anonymous_bytes(pid)?, handed_bytes(pid)?);
         let file = coordinator.machine.dir().join("ten.nomad.hcl");
         std::fs::write(&file, TEN)?;
         let edgectl = coordinator.edgectl()?;
@@ -113,22 +116,24 @@ fn ten_containers_cost_an_agent_little_memory_and_little_flash() {
             held <= TEN_CONTAINERS_BYTES_MAX,
             "ten containers take {held} bytes of the agent"
         );
-        let placed = written_bytes(pid)?;
+        let placed = (written_bytes(pid)?, handed_bytes(pid)?);
         restart_each(&agent, || await_all("running"))?;
-        let changed = written_bytes(pid)?;
+        let changed = (written_bytes(pid)?, handed_bytes(pid)?);
         edgectl.run(&["job", "stop", "-detach", "-yes", "ten"])?;
         await_all("complete")?;
-        let stopped = written_bytes(pid)?;
-        let change = (changed - placed) / 20;
-        let place = (placed - before.1 + stopped - changed) / 10;
-        println!("a change of state writes {change} bytes, placing and stopping a container {place}");
+        let stopped = handed_bytes(pid)?;
+        let change = (changed.0 - placed.0) / 20;
+        let place = (placed.1 - before.1 + stopped - changed.1) / 10;
+        println!(
+            "a change of state writes {change} bytes, placing and stopping a container hands over {place}"
+        );
         ensure!(
             change <= CHANGE_BYTES_MAX,
             "{change} bytes written for a change of state"
         );
         ensure!(
             place <= PLACE_BYTES_MAX,
-            "{place} bytes written for placing and stopping a container"
+            "{place} bytes handed over for placing and stopping a container"
         );
         Ok(())
     });

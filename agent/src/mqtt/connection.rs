@@ -77,16 +77,17 @@ pub(super) async fn run(
         }
         let good = connection.is_up && began.elapsed() >= GOOD;
         failures = if good { 0 } else { failures + 1 };
-        displaced = match (connection.is_displaced, good) {
-            (true, _) => displaced + 1,
-            (false, true) => 0,
-            (false, false) => displaced,
-        };
-        let pause = if connection.is_displaced {
+        let stands_back = connection.displaced_by.is_some_and(|it| !sessions.rise_above(it));
+        let pause = if stands_back {
+            displaced += 1;
             stand_back(displaced)
         } else {
             pause(failures, lost.elapsed(), connector.keep_alive())
         };
+        if good && connection.displaced_by.is_none() {
+            displaced = 0;
+            sessions.settle();
+        }
         // The same reason every few seconds for weeks would only wear the disk.
         if reported.as_ref() != Some(&end) || connection.is_up {
             tracing::warn!(coordinator = %url, error = end, "no contact with the coordinator");
@@ -129,8 +130,8 @@ struct Connection<'a> {
     is_up: bool,
     /// When the broker must have answered what it was last sent.
     answer_by: Option<Instant>,
-    /// Another agent is the node.
-    is_displaced: bool,
+    /// The session of another agent that is the node.
+    displaced_by: Option<u64>,
     /// Messages that could not be understood.
     garbled: u64,
 }
@@ -154,7 +155,7 @@ impl<'a> Connection<'a> {
             network,
             is_up: false,
             answer_by: None,
-            is_displaced: false,
+            displaced_by: None,
             garbled: 0,
         }
     }
@@ -222,7 +223,7 @@ impl<'a> Connection<'a> {
         match wire::decode::<ToAgent>(&publish.payload) {
             // No report has this number.
             Ok(ToAgent::Ack { session, seq: 0 }) if session > self.session => {
-                self.is_displaced = true;
+                self.displaced_by = Some(session);
                 Err(TWIN)
             }
             Ok(message) => {

@@ -103,7 +103,7 @@ impl Publisher {
             return;
         };
         let told = self.by_node.entry(id).or_default();
-        told.heard = true;
+        let is_first = !std::mem::replace(&mut told.heard, true);
         let ours = Held {
             epoch: ledger.state.epoch,
             generation: node.generation,
@@ -127,8 +127,9 @@ impl Publisher {
             }
             return;
         }
-        if told.fenced.take().is_some() {
-            // Only now its word about allocations that are not known here counts.
+        // Only now its word about allocations that are not known here counts; and a coordinator that died right after its
+        // state was adopted has not asked for it.
+        if told.fenced.take().is_some() || (is_first && !registered && held.epoch < ours.epoch) {
             self.asked.insert(id);
         }
         let same_epoch = held.epoch == ours.epoch;

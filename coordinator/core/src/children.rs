@@ -45,7 +45,7 @@ pub(crate) fn launch(ledger: &mut Ledger, mut child: Job, trigger: Trigger) -> R
         eval_create_index: eval.map_or(0, |_| ledger.index()),
         job_modify_index: job.map_or(0, |job| job.create_index()),
         launched: Some(key.id.to_string()),
-        index: ledger.index(),
+        index: ledger.state.index,
         ..Response::default()
     }
 }

@@ -88,6 +88,7 @@ impl<'a> Plan<'a> {
             self.delayed_eval(Trigger::MaxDisconnectTimeout, *at, text);
         }
         self.place_all(changes, &conditional);
+        self.drop_timeouts();
         if let Some(id) = self.deployment {
             let placed = std::mem::take(&mut self.placed);
             if !placed.is_empty() {
@@ -206,6 +207,23 @@ impl<'a> Plan<'a> {
             .allocs_of_job(&self.eval.job)
             .any(|it| it.followup_eval == Some(id) && !it.is_terminal());
         if id != self.eval.id && !shared {
+            cancel(self.ledger, id, "allocs reconnected");
+        }
+    }
+
+    /// Cancels the evaluations that look after what is out of contact once nothing is: an instance of a periodic job would
+    /// wait for them, and the next one for it.
+    fn drop_timeouts(&mut self) {
+        let away = |it: &Arc<Allocation>| it.client == ClientStatus::Unknown && !it.is_terminal();
+        if self.ledger.state.allocs_of_job(&self.eval.job).any(away) {
+            return;
+        }
+        let pointless = |it: &&Arc<Evaluation>| {
+            it.trigger == Trigger::MaxDisconnectTimeout && !it.status.is_terminal() && it.id != self.eval.id
+        };
+        let evals = self.ledger.state.evals_of_job(&self.eval.job).filter(pointless);
+        let ids: Vec<EvalId> = evals.map(|it| it.id).collect();
+        for id in ids {
             cancel(self.ledger, id, "allocs reconnected");
         }
     }

@@ -37,7 +37,20 @@ pub(crate) fn flat(shape: &Shape, block: Option<&Value>, is_edited: bool) -> Fla
         };
         flat.extend(found.map(|text| ((*name).to_owned(), text)));
     }
+    flat.extend(unlisted(shape, block));
     flat
+}
+
+/// What is set and no table names, so that nobody has to remember to: a field that the original does not have.
+fn unlisted(shape: &Shape, block: &Value) -> Flat {
+    let listed = |name: &String| shape.fields.iter().any(|(field, _)| field == name);
+    let hidden = |name: &String| shape.hidden.iter().any(|field| field == name);
+    let plain = |value: &Value| !value.is_null() && !value.is_object() && !value.is_array();
+    let fields = block.as_object().into_iter().flatten();
+    fields
+        .filter(|(name, value)| plain(value) && !listed(name) && !hidden(name))
+        .map(|(name, value)| (name.clone(), text(value)))
+        .collect()
 }
 
 /// Settings whose names the job chooses, at any depth: `args[0]`, `labels[0][key]`.

@@ -7,6 +7,8 @@ pub(crate) struct Shape {
     pub(crate) name: &'static str,
     /// Its fields, in any order.
     pub(crate) fields: &'static [(&'static str, Kind)],
+    /// Fields that are no difference of their own.
+    pub(crate) hidden: &'static [&'static str],
     /// The blocks in it, in the order in which they are shown.
     pub(crate) parts: &'static [Part],
     /// How it is told what became of the block.
@@ -19,6 +21,7 @@ pub(crate) struct Shape {
 pub(crate) const BLOCK: Shape = Shape {
     name: "",
     fields: &[],
+    hidden: &[],
     parts: &[],
     judged: Judged::ByPresence,
     in_context: true,

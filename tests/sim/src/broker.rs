@@ -12,6 +12,7 @@ use holdfast_shared::time::Duration;
 use holdfast_shared::wire::{FromAgent, Presence, ToAgent};
 
 use crate::network::Weather;
+use crate::sessions::short;
 use crate::world::{Event, World};
 
 /// The agents' keep-alive; the broker misses a silent client after one and a half of it.
@@ -114,7 +115,7 @@ impl World {
             self.try_again(number);
             return;
         }
-        let session = self.devices[number].next_session();
+        let session = self.devices[number].sessions.next(self.now);
         let node = self.devices[number].id;
         let former = self.broker.sessions.insert(node, (number, session));
         if let Some((holder, old)) = former {
@@ -152,6 +153,7 @@ impl World {
             return;
         }
         self.devices[number].link = None;
+        self.devices[number].sessions.ended(self.now);
         self.agent_link(number, None);
         self.hang_up(number, session);
         self.try_again(number);
@@ -362,9 +364,4 @@ impl World {
             self.drop_sessions();
         }
     }
-}
-
-/// Sessions count starts in their upper bits.
-pub(crate) fn short(session: u64) -> String {
-    format!("{}.{}", session >> 20, session & 0xf_ffff)
 }

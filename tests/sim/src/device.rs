@@ -15,10 +15,8 @@ use crate::clock::Clock;
 use crate::network::Weather;
 use crate::podman::{Order, Podman};
 use crate::random::Random;
+use crate::sessions::Sessions;
 use crate::world::{Event, World};
-
-/// Bits of a session number that count connections within one start.
-const CONNECTION_BITS: u32 = 20;
 
 /// How the agent's process, or the whole box, comes to an end.
 #[derive(Debug, Clone, Copy)]
@@ -52,14 +50,15 @@ pub(crate) struct Device {
     /// What is being written, and what depends on it.
     writing: Option<(Vec<LocalDelta>, Vec<Effect>)>,
     inbox: Vec<Heard>,
-    starts: u64,
-    connections: u64,
+    pub(crate) sessions: Sessions,
     /// The session the agent believes in.
     pub(crate) link: Option<u64>,
     pub(crate) is_connecting: bool,
     pub(crate) podman: Podman,
     pub(crate) clock: Clock,
     wake_at: Option<Timestamp>,
+    /// When the core has been told everything that the shell has seen.
+    seen_until: Timestamp,
     /// When the agent last had contact, by its own clock.
     pub(crate) contact: Timestamp,
     /// Until when the box has no power, or is not there.
@@ -87,13 +86,13 @@ impl Device {
             slow_disk: None,
             writing: None,
             inbox: Vec::new(),
-            starts: 0,
-            connections: 0,
+            sessions: Sessions::default(),
             link: None,
             is_connecting: false,
             podman: Podman::default(),
             clock: Clock::new(now, Timestamp::from_secs(10)),
             wake_at: None,
+            seen_until: now,
             contact: Timestamp::ZERO,
             off_until: now,
             asleep: None,
@@ -108,7 +107,7 @@ impl Device {
             store: self.store.clone(),
             store_boot: self.store_boot,
             boot: 1000,
-            starts: self.starts,
+            sessions: self.sessions.clone(),
             ..Self::new(seed, number, self.id, now)
         }
     }
@@ -137,12 +136,6 @@ impl Device {
     /// Whether its loop waits for nothing but what may happen next.
     pub(crate) const fn is_idle(&self) -> bool {
         self.writing.is_none()
-    }
-
-    /// Each number is greater than every one before, across restarts.
-    pub(crate) fn next_session(&mut self) -> u64 {
-        self.connections += 1;
-        (self.starts << CONNECTION_BITS) + self.connections
     }
 
     pub(crate) fn now(&self, now: Timestamp) -> Now {
@@ -227,11 +220,9 @@ impl World {
         }
         device.process += 1;
         device.wake_at = None;
-        device.connections = 0;
         device.podman.forget_process();
         let clock = device.now(now);
-        // The clock is a floor for sessions: the count may have been lost with the disk, or copied with it.
-        device.starts = (device.starts + 1).max(clock.wall.as_secs() as u64);
+        device.sessions.start(clock.wall);
         device.contact = clock.mono;
         let same_boot = device.store_boot == device.boot;
         device.was_rebooted = !same_boot;
@@ -260,9 +251,12 @@ impl World {
 
     /// The shell finds out what the box is like and what runs on it, and tells the core.
     pub(crate) fn look_around(&mut self, number: usize) {
+        let now = self.now;
         let device = &mut self.devices[number];
         let fingerprint = Box::new(device.fingerprint());
-        let delay = device.random.millis(100, 3_000);
+        // What is seen first is told first.
+        let delay = device.random.millis(100, 3_000).max(device.seen_until.since(now));
+        device.seen_until = now + delay;
         let unknown = |alloc: &AllocId| device.record(*alloc).is_none_or(|it| it.client.is_terminal());
         let running = device.podman.running().map(|task| task.alloc);
         let orphans: BTreeSet<AllocId> = running.filter(unknown).collect();
@@ -357,6 +351,8 @@ impl World {
             && *session > own
         {
             // Another agent has this identity, and is the node: this one stands back.
+            let newer = *session;
+            device.sessions.refused(newer);
             self.link_lost(number, own);
             return;
         }

@@ -1,11 +1,9 @@
 //! What each entry of a plan does to the world, and how it is undone.
 
-use holdfast_coordinator_core::DeploymentAction;
 use holdfast_shared::time::Duration;
 
 use crate::broker::Wills;
 use crate::device::{Device, End};
-use crate::jobs;
 use crate::kind::Kind;
 use crate::network::Weather;
 use crate::plan::Entry;
@@ -139,7 +137,7 @@ impl World {
             Kind::CoordinatorDrift => self.set_host_pace(0),
             Kind::CoordinatorIn1970 => self.host.clock.is_in_1970 = false,
             Kind::Clone => self.switch_clone_off(number),
-            Kind::Pause => self.act(&jobs::key(number), DeploymentAction::Resume),
+            kind if kind.is_wish() => self.unwish(entry),
             _ => self.undo_at_box(entry),
         }
     }
@@ -237,7 +235,7 @@ impl World {
         let forever = Duration(i64::MAX / 4);
         self.end_device(number, End::PowerCut(forever, true));
         self.devices[number].podman = Podman::default();
-        // Whoever reads that an agent was turned away starts it again: its sessions are the newest then.
+        // Whoever reads that an agent was turned away starts it again: the one that was started last is the node.
         self.end_device(of, End::Killed(Duration::from_secs(2)));
     }
 

@@ -132,6 +132,7 @@ impl World {
         }
         let options = Options {
             hears_pings: !self.broker.is_external,
+            calendar: holdfast_cron::next_launch,
             ..Options::default()
         };
         let (now, host) = (self.now, &mut self.host);

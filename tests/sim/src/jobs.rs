@@ -12,9 +12,20 @@ pub(crate) const BAD: &str = "BAD";
 /// The variable that makes containers end after a while, and well.
 pub(crate) const ENDS: &str = "ENDS";
 
+/// Jobs of a story.
+pub(crate) const JOBS: u64 = 11;
+
+/// The job that is launched by the clock, and the one that the operator launches.
+pub(crate) const PERIODIC: usize = 9;
+pub(crate) const PARAMETERIZED: usize = 10;
+
+/// A job that comes and goes: it wants the first one's port on every box, and may push that one out.
+pub(crate) const RIVAL: usize = 11;
+
 /// What a job is for.
-const TYPES: [&str; 9] = [
-    "service", "service", "service", "service", "service", "service", "batch", "system", "sysbatch",
+const TYPES: [&str; 12] = [
+    "service", "service", "service", "service", "service", "service", "batch", "system", "sysbatch", "batch",
+    "batch", "system",
 ];
 
 /// The service that the first job offers and the fourth one's template asks for.
@@ -25,6 +36,11 @@ pub(crate) fn key(number: usize) -> JobKey {
     JobKey::new("default", format!("job-{number}"))
 }
 
+/// Whether a job comes to its end by itself.
+pub(crate) fn ends(key: &JobKey) -> bool {
+    (0..TYPES.len()).any(|number| *key == self::key(number) && TYPES[number].ends_with("batch"))
+}
+
 /// A version without fault, with the same count.
 pub(crate) const fn well(size: u64) -> u64 {
     size | 0b1_1100
@@ -33,8 +49,12 @@ pub(crate) const fn well(size: u64) -> u64 {
 /// A version of a job: count in the lowest two bits, then three that make it a bad one when all are 0, then one for the
 /// priority, which changes in place, and the rest for what needs new containers.
 pub(crate) fn job(number: usize, size: u64) -> Job {
-    let (count, bad) = (1 + (size & 3), size >> 2 & 7 == 0);
-    let priority = if size >> 5 & 1 == 0 { 50 } else { 60 };
+    let (count, bad) = (1 + (size & 3), size >> 2 & 7 == 0 && number < PERIODIC);
+    let priority = match number {
+        RIVAL => 90,
+        _ if size >> 5 & 1 == 0 => 50,
+        _ => 60,
+    };
     let mut env = json!({ "VERSION": (size >> 6).to_string() });
     if bad {
         env[BAD] = json!("yes");
@@ -56,7 +76,7 @@ pub(crate) fn job(number: usize, size: u64) -> Job {
         task["Templates"] = json!([{ "EmbeddedTmpl": "{{ range service \"web\" }}{{ .Address }}{{ end }}",
             "DestPath": "local/web", "ChangeMode": "noop" }]);
     }
-    let reserved = if number == 0 {
+    let reserved = if number == 0 || number == RIVAL {
         json!([{ "Label": "http", "Value": 8080 }])
     } else {
         json!(null)
@@ -86,8 +106,13 @@ pub(crate) fn job(number: usize, size: u64) -> Job {
     if let (Some(group), Some(more)) = (group.as_object_mut(), disconnect(number).as_object()) {
         group.extend(more.clone());
     }
-    let job = json!({ "ID": format!("job-{number}"), "Type": kind, "Priority": priority,
+    let mut job = json!({ "ID": format!("job-{number}"), "Type": kind, "Priority": priority,
         "Datacenters": ["dc1"], "TaskGroups": [group] });
+    match number {
+        PERIODIC => job["Periodic"] = json!({ "Spec": "15 * * * *", "ProhibitOverlap": true }),
+        PARAMETERIZED => job["ParameterizedJob"] = json!({ "Payload": "optional" }),
+        _ => {}
+    }
     let mut job: Job = serde_json::from_value(job).expect("the operator writes valid jobs");
     job.canonicalize();
     job

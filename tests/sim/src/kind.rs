@@ -159,6 +159,18 @@ kinds! {
     Pause "pause" Job 4 (0, 0), (MINUTE, HOUR);
     /// The operator gives the deployment of a job up.
     FailDeployment "fail-deployment" Job 3 (0, 0), (0, 0);
+    /// The operator changes the count of a job, to one more than the size.
+    Scale "scale" Job 4 (0, 3), (0, 0);
+    /// The operator goes back to an earlier version of a job.
+    Revert "revert" Job 4 (0, 8), (0, 0);
+    /// The operator has the parameterized job launched.
+    Dispatch "dispatch" All 6 (0, 0), (0, 0);
+    /// The operator empties a box within so many minutes (0: at once), and takes it back later.
+    Drain "drain" Node 5 (0, 30), (MINUTE, 2 * HOUR);
+    /// A box takes nothing new for a while.
+    Ineligible "ineligible" Node 3 (0, 0), (MINUTE, HOUR);
+    /// A job that may push out others wants the first one's port on every box, for a while.
+    Rival "rival" All 2 (0, 0), (MINUTE, HOUR);
     /// The operator has what is over forgotten.
     CollectGarbage "collect-garbage" All 2 (0, 0), (0, 0);
     /// The operator declares the coordinator's state to be the truth.

@@ -12,7 +12,7 @@
 //! world     the clock, the queue of events; hands them to:
 //! host      the coordinator's process: core, shell, store, backups
 //! device    a box: the agent's process, its shell, its store;    podman  its containers
-//! broker    sessions, wills, queues;                             network links that lose, repeat, delay
+//! broker    what a broker keeps and says;                        network links that lose, repeat, delay
 //! operator  registers, updates, stops, promotes;                 jobs    what those are
 //! plan      what is done to all of them, and when;               kind    everything that can be
 //! faults    what each of those does;                             clock   clocks that are wrong
@@ -29,9 +29,11 @@ mod jobs;
 mod kind;
 mod network;
 mod operator;
+mod peace;
 mod plan;
 mod podman;
 mod random;
+mod sessions;
 mod shrink;
 mod story;
 mod timeline;

@@ -1,19 +1,19 @@
-//! The operator: registers jobs, changes and stops them, whatever else happens, and in the end makes peace.
+//! The operator: registers jobs, changes and stops them, empties boxes, whatever else happens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdfast_coordinator_core::{Command, DeploymentAction, Input, Refusal, RequestId, Response, State};
+use holdfast_coordinator_core::{
+    Command, DeploymentAction, Dispatch, DrainSpec, Input, JobAction, NodeAction, Refusal, RequestId,
+    Response, Scale, State,
+};
 use holdfast_shared::id::JobKey;
-use holdfast_shared::model::DeploymentStatus;
+use holdfast_shared::model::Eligibility;
 use holdfast_shared::time::Duration;
 
 use crate::jobs;
 use crate::kind::Kind;
-use crate::plan::{Entry, JOBS};
-use crate::world::{Event, World};
-
-/// How often the operator looks after things once the faults are over.
-const ROUND: Duration = Duration::from_secs(60);
+use crate::plan::Entry;
+use crate::world::World;
 
 /// What the operator wants, and what was promised to them.
 #[derive(Debug, Default)]
@@ -84,12 +84,69 @@ impl World {
             },
             Kind::CollectGarbage => Command::CollectGarbage,
             Kind::AdoptState => Command::AdoptState,
+            Kind::Scale => Command::Job(key, JobAction::Scale(scale(entry.size))),
+            Kind::Revert => {
+                let (version, enforce_prior) = (entry.size, None);
+                Command::Job(
+                    key,
+                    JobAction::Revert {
+                        version,
+                        enforce_prior,
+                    },
+                )
+            }
+            Kind::Dispatch => {
+                let key = jobs::key(jobs::PARAMETERIZED);
+                Command::Job(key, JobAction::Dispatch(Dispatch::default()))
+            }
+            Kind::Drain => self.node_command(entry.to, drain(entry.size)),
+            Kind::Ineligible => {
+                self.node_command(entry.to, NodeAction::SetEligibility(Eligibility::Ineligible))
+            }
+            // System jobs may push out others unless somebody has it otherwise.
+            Kind::Rival => register(jobs::RIVAL, jobs::well(0)),
             Kind::Promote => return self.act(&key, DeploymentAction::Promote { groups: None }),
             Kind::Pause => return self.act(&key, DeploymentAction::Pause),
             Kind::FailDeployment => return self.act(&key, DeploymentAction::Fail),
             _ => return,
         };
         self.command(command);
+    }
+
+    /// What the operator wanted for a while is over.
+    pub(crate) fn unwish(&mut self, entry: &Entry) {
+        match entry.kind {
+            Kind::Pause => self.act(&jobs::key(entry.to), DeploymentAction::Resume),
+            Kind::Drain | Kind::Ineligible => self.take_back(entry.to),
+            Kind::Rival => self.send_rival_away(),
+            _ => {}
+        }
+    }
+
+    /// A box takes allocations again.
+    pub(crate) fn take_back(&mut self, number: usize) {
+        let leave_off = NodeAction::Drain {
+            spec: None,
+            mark_eligible: true,
+            meta: BTreeMap::new(),
+        };
+        for action in [leave_off, NodeAction::SetEligibility(Eligibility::Eligible)] {
+            let command = self.node_command(number, action);
+            self.command(command);
+        }
+    }
+
+    pub(crate) fn send_rival_away(&mut self) {
+        self.command(Command::DeregisterJob {
+            key: jobs::key(jobs::RIVAL),
+            purge: true,
+            no_shutdown_delay: false,
+        });
+    }
+
+    fn node_command(&self, number: usize, action: NodeAction) -> Command {
+        let id = self.devices[number].id;
+        Command::Node { id, action }
     }
 
     /// Acts on the newest deployment of a job, if there is one.
@@ -100,12 +157,13 @@ impl World {
         }
     }
 
-    fn command(&mut self, command: Command) {
+    pub(crate) fn command(&mut self, command: Command) {
         if !self.host.is_up() {
             return;
         }
         let key = match &command {
             Command::RegisterJob { job, .. } => Some(job.key()),
+            Command::Job(key, _) => Some(key.clone()),
             Command::DeregisterJob { key, .. } => {
                 self.operator.stopped.insert(key.clone());
                 Some(key.clone())
@@ -141,74 +199,41 @@ impl World {
             }
         }
     }
-
-    /// Once the faults are over: every job gets a version that works, and somebody looks after deployments and fences.
-    pub(crate) fn make_peace(&mut self, round: u64) {
-        if self.now + ROUND < self.end {
-            self.at(ROUND, Event::Peace(round + 1));
-        }
-        if self.is_fenced() {
-            self.tell_of("operator", || {
-                "declares the coordinator's state to be the truth".into()
-            });
-            self.command(Command::AdoptState);
-        }
-        if round == 1 {
-            for number in 0..JOBS as usize {
-                let key = jobs::key(number);
-                let known = self.host.state().jobs.get(&key);
-                if known.is_none_or(|job| !job.is_stopped()) {
-                    let count = known.and_then(|job| Some(job.groups().first()?.count()));
-                    let size = count.map_or(number as u64, |count| count as u64 - 1);
-                    self.command(register(number, jobs::well(size)));
-                }
-            }
-        }
-        let state = self.host.state();
-        let open: Vec<_> = state
-            .jobs
-            .keys()
-            .filter_map(|key| state.latest_deployment(key))
-            .filter(|it| it.status.is_active())
-            .map(|it| {
-                (
-                    it.job.clone(),
-                    it.status,
-                    it.groups
-                        .values()
-                        .any(|group| group.desired_canaries > 0 && !group.promoted),
-                )
-            })
-            .collect();
-        for (key, status, waits) in open {
-            if status == DeploymentStatus::Paused {
-                self.act(&key, DeploymentAction::Resume);
-            } else if waits {
-                self.act(&key, DeploymentAction::Promote { groups: None });
-            }
-        }
-    }
-
-    /// Whether some box holds something newer than the coordinator knows, which only happens to a restored one.
-    fn is_fenced(&self) -> bool {
-        let state = self.host.state();
-        self.devices.iter().filter(|device| device.is_up()).any(|device| {
-            let ours = state
-                .nodes
-                .get(&device.id)
-                .map(|node| (state.epoch, node.sent_generation));
-            let held = device.store.held;
-            ours.is_some_and(|ours| (held.epoch, held.generation) > ours)
-        })
-    }
 }
 
-fn register(number: usize, size: u64) -> Command {
+pub(crate) fn register(number: usize, size: u64) -> Command {
     Command::RegisterJob {
         job: Box::new(jobs::job(number, size)),
         check_index: None,
         preserve_counts: false,
         eval_priority: None,
         submission: None,
+    }
+}
+
+fn scale(size: u64) -> Scale {
+    Scale {
+        group: "g".into(),
+        count: Some(1 + size as i64),
+        message: "the operator wants it so".into(),
+        error: false,
+        meta: BTreeMap::new(),
+        check_index: None,
+    }
+}
+
+fn drain(minutes: u64) -> NodeAction {
+    let deadline = match minutes {
+        0 => Duration::from_secs(-1),
+        _ => Duration::from_secs(60 * minutes as i64),
+    };
+    let ignore_system_jobs = minutes % 2 == 0;
+    NodeAction::Drain {
+        spec: Some(DrainSpec {
+            deadline,
+            ignore_system_jobs,
+        }),
+        mark_eligible: false,
+        meta: BTreeMap::new(),
     }
 }

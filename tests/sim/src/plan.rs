@@ -5,12 +5,10 @@ use std::str::FromStr;
 
 use holdfast_shared::time::Duration;
 
+use crate::jobs::JOBS;
 use crate::kind::{KINDS, Kind, Subject};
 use crate::random::Random;
 use crate::world::Config;
-
-/// Jobs of a story.
-pub(crate) const JOBS: u64 = 9;
 
 /// Something that is done to the world, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -193,9 +193,11 @@ impl SpoolCopy {
     /// would cost a card more than everything else that a restart writes.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         let drained = self.drain();
-        self.spool.set_len(0)?;
+        // Nothing was ever written, and nothing has to be: a file that is set to its own length costs a card a block.
+        if self.spool.metadata()?.len() > 0 {
+            self.spool.set_len(0)?;
+        }
         self.offset = 0;
-        // Nothing was ever written, and nothing has to be.
         if self.checkpoint.metadata()?.len() > 0 {
             self.save()?;
         }

@@ -53,7 +53,7 @@ pub(super) fn act(
         eval: Some(eval.id),
         eval_create_index: ledger.index(),
         job_modify_index: deployment.job_spec_modify_index,
-        index: ledger.index(),
+        index: ledger.state.index,
         reverted_version,
         ..Response::default()
     };

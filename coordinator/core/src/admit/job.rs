@@ -75,7 +75,7 @@ pub(super) fn register(ledger: &mut Ledger, mut job: Job, wish: Wish) -> Result<
         response.eval_create_index = ledger.index();
         ledger.put_eval(eval);
     }
-    response.index = ledger.index();
+    response.index = ledger.state.index;
     Ok(response)
 }
 
@@ -213,7 +213,7 @@ pub(super) fn deregister(
     }
     let mut response = Response {
         job_modify_index: ledger.index(),
-        index: ledger.index(),
+        index: ledger.state.index,
         ..Response::default()
     };
     // What only launches others has nothing to stop itself.
@@ -288,7 +288,7 @@ pub(super) fn evaluate(
         eval: Some(eval),
         eval_create_index: ledger.index(),
         job_modify_index: job.job_modify_index.unwrap_or(0),
-        index: ledger.index(),
+        index: ledger.state.index,
         ..Response::default()
     })
 }

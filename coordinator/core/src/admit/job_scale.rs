@@ -47,7 +47,7 @@ pub(super) fn scale(ledger: &mut Ledger, job: &Job, wish: Scale) -> Result<Respo
         create_index: 0,
     };
     history::record_scaling(ledger, &key, &wish.group, event);
-    response.index = ledger.index();
+    response.index = ledger.state.index;
     Ok(response)
 }
 

@@ -95,7 +95,7 @@ fn cancel_evaluation(ledger: &mut Ledger, id: EvalId) -> Result<Response, Refusa
     "canceled by an operator".clone_into(&mut eval.status_description);
     ledger.put_eval(eval);
     Ok(Response {
-        index: ledger.index(),
+        index: ledger.state.index,
         ..Response::default()
     })
 }

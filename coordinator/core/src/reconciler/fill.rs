@@ -82,11 +82,7 @@ impl<'a> GroupTurn<'a> {
         };
         let wanted = usize::try_from(policy.canary).unwrap_or(0);
         let promoted = self.rollout.group.is_some_and(|group| group.promoted);
-        let live: Vec<&Holding<'_>> = holdings
-            .iter()
-            .filter(|it| it.canary && (!it.known.is_empty() || it.migrate.is_some() || it.renew.is_some()))
-            .collect();
-        let missing = wanted.saturating_sub(live.len());
+        let missing = wanted.saturating_sub(live_canaries(holdings));
         if destructive.is_empty() || promoted || missing == 0 {
             return false;
         }
@@ -223,10 +219,17 @@ impl<'a> GroupTurn<'a> {
             .filter(|at| *at > self.input.now)
     }
 
-    /// Moves what has to leave its node.
+    /// Moves what has to leave its node. A canary that was out of contact may have been replaced already.
     pub(super) fn migrate(&mut self, holdings: &[Holding<'a>]) {
+        let policy = self.rollout.policy.as_ref();
+        let wanted = policy.map_or(0, |policy| usize::try_from(policy.canary).unwrap_or(0));
+        let mut surplus = live_canaries(holdings).saturating_sub(wanted);
         for alloc in holdings.iter().filter_map(|it| it.migrate) {
-            if !alloc.transition.migrate_without_placement {
+            let is_surplus = alloc.canary && surplus > 0;
+            if is_surplus {
+                surplus -= 1;
+            }
+            if !alloc.transition.migrate_without_placement && !is_surplus {
                 let place = self.wanted(alloc.name.clone(), Some(alloc), PlaceKind::Migrate);
                 self.out.places.push(place);
             }
@@ -327,4 +330,11 @@ impl<'a> GroupTurn<'a> {
             .count() as u64;
         self.counts.ignore += holdings.iter().filter(|it| it.done).count() as u64;
     }
+}
+
+/// How many slots hold a canary that is there, or is about to be.
+fn live_canaries(holdings: &[Holding<'_>]) -> usize {
+    let live =
+        |it: &&Holding<'_>| it.canary && (!it.known.is_empty() || it.migrate.is_some() || it.renew.is_some());
+    holdings.iter().filter(live).count()
 }

@@ -165,7 +165,8 @@ impl<'a> GroupTurn<'a> {
 
     /// What is to be done about an allocation by itself; `None` when it counts for nothing.
     fn fate(&mut self, alloc: &Allocation) -> Option<Fate> {
-        if alloc.is_server_terminal() && !self.is_batch() {
+        // What was told to end counts for nothing, unless it is a batch job's and has come to an end of its own.
+        if alloc.is_server_terminal() && (!self.is_batch() || !alloc.client.is_terminal()) {
             return None;
         }
         if self.is_batch() && alloc.is_terminal() && !self.is_current(alloc) {

@@ -4,19 +4,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_shared::id::{AllocId, NodeId};
-use holdfast_shared::model::{Allocation, ClientStatus, DeploymentGroup, Job, PlanCounts, TaskGroup};
-use holdfast_shared::time::{Duration, Timestamp};
+use holdfast_shared::model::{
+    Allocation, ClientStatus, DelayFunction, DeploymentGroup, Job, PlanCounts, ReschedulePolicy, TaskGroup,
+};
+use holdfast_shared::time::Duration;
 
 use super::classify::{Bucket, classify};
 use super::group::Outcome;
 use super::names::Names;
-use super::reschedule;
+use super::reschedule::{self, Decision};
 use super::rollout::Rollout;
 use super::{Change, Changes, Later, Place, PlaceKind, ReconcileInput, Stop, reason};
 
-/// After how long a failed allocation is placed anew. The original waits for whatever evaluation comes next, and places it
-/// at once then; on a box that nobody looks after that is never, or in a circle.
-const RETRY: Duration = Duration::from_secs(30);
+/// When a failed allocation is placed anew: as a service's is by default. The original waits for whatever evaluation comes
+/// next, and places it at once then; on a box that nobody looks after that is never, or in a circle.
+const RETRY: ReschedulePolicy = ReschedulePolicy {
+    attempts: 0,
+    interval: Duration::ZERO,
+    delay: Duration::from_secs(30),
+    delay_function: DelayFunction::Exponential,
+    max_delay: Duration::from_secs(3600),
+    unlimited: true,
+};
 
 /// Reconciles one group of a job that runs everywhere.
 pub(super) fn reconcile(
@@ -128,14 +137,10 @@ impl SystemTurn<'_> {
                 if alloc.client != ClientStatus::Failed || once {
                     return once && current;
                 }
-                match self.retry_at(alloc).filter(|_| current) {
-                    None => return stop(None, reason::RESCHEDULED),
-                    Some(_) if alloc.followup_eval.is_some_and(self.input.is_pending) => {}
-                    Some(at) => {
-                        changes.later.push(Later { alloc: alloc.id, at });
-                        counts.reschedule_later += 1;
-                    }
+                if !current {
+                    return stop(None, reason::RESCHEDULED);
                 }
+                self.retries(alloc, eligible, (changes, counts));
                 true
             }
             Bucket::Reconnecting | Bucket::Untainted if current => {
@@ -183,10 +188,44 @@ impl SystemTurn<'_> {
         true
     }
 
-    /// When a failed allocation is placed anew, unless that is now.
-    fn retry_at(&self, alloc: &Allocation) -> Option<Timestamp> {
-        let at = reschedule::failed_at(alloc) + RETRY;
-        (at > self.input.now && alloc.followup_eval != Some(self.input.eval)).then_some(at)
+    /// Places a failed allocation anew on its node, now or later.
+    fn retries(
+        &self,
+        alloc: &Allocation,
+        eligible: bool,
+        (changes, counts): (&mut Changes, &mut PlanCounts),
+    ) {
+        let due = alloc.followup_eval == Some(self.input.eval);
+        let when = reschedule::decide(
+            Some(&RETRY),
+            alloc,
+            reschedule::failed_at(alloc),
+            (self.input.now, due),
+        );
+        match when {
+            Decision::Now(delay) => {
+                changes.stops.push(Stop {
+                    alloc: alloc.id,
+                    client: None,
+                    reason: reason::RESCHEDULED,
+                });
+                counts.stop += 1;
+                if eligible {
+                    let kind = PlaceKind::Reschedule(delay);
+                    let place = self.place(alloc.name.clone(), Some(alloc), alloc.node, kind);
+                    changes.places.push(place);
+                    counts.place += 1;
+                    counts.reschedule_now += 1;
+                }
+            }
+            Decision::Later(_) if alloc.followup_eval.is_some_and(self.input.is_pending) => {}
+            Decision::Later(at) => {
+                changes.later.push(Later { alloc: alloc.id, at });
+                counts.reschedule_later += 1;
+            }
+            // The policy has no limit.
+            Decision::Never => {}
+        }
     }
 
     /// Whether a deployment is to be created, or has reached its goal: every allocation of it that is in contact is healthy.

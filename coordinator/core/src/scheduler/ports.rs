@@ -36,8 +36,10 @@ impl<'a> PortAsk<'a> {
     /// Whether one of these ports is asked for by its number.
     pub(crate) fn collides(&self, node: &Node, ports: &[AssignedPort]) -> bool {
         self.fixed.iter().any(|asked| {
-            let address = address(node, asked);
-            let same = |port: &AssignedPort| i64::from(port.value) == asked.value && port.host_ip == address;
+            let here = lane(node, address(node, asked));
+            let same = |port: &AssignedPort| {
+                i64::from(port.value) == asked.value && [here, FORMER].contains(&lane(node, &port.host_ip))
+            };
             ports.iter().any(same)
         })
     }
@@ -72,15 +74,21 @@ impl TakenPorts {
     }
 
     fn has(&self, value: u16, lane: u8) -> bool {
-        self.0.binary_search(&(value, lane)).is_ok()
+        [lane, FORMER]
+            .iter()
+            .any(|lane| self.0.binary_search(&(value, *lane)).is_ok())
     }
 }
+
+/// The lane of an address that the node no longer has: whoever was given a port there has it on every address, as what
+/// listens on all of them does.
+const FORMER: u8 = u8::MAX;
 
 /// A number for an address of a node: networks that share an address share its ports.
 fn lane(node: &Node, address: &str) -> u8 {
     let networks: &BTreeMap<String, HostNetwork> = &node.fingerprint.host_networks;
     let at = networks.values().position(|network| network.address == address);
-    at.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX)
+    at.and_then(|at| u8::try_from(at).ok()).unwrap_or(FORMER)
 }
 
 /// Whether every port that is asked for can be had.
@@ -232,6 +240,30 @@ mod tests {
             networks: Some(vec![network]),
             ..TaskGroup::default()
         }
+    }
+
+    #[test]
+    fn a_port_on_an_address_that_the_node_had_once_is_taken_on_every_address() {
+        let node = node((20_000, 20_001));
+        let before = AssignedPort {
+            label: "web".into(),
+            value: 8080,
+            to: 8080,
+            host_ip: "192.0.2.77".into(),
+            host_network: "default".into(),
+            dynamic: false,
+        };
+        let mut taken = TakenPorts::default();
+        taken.add(&node, std::slice::from_ref(&before));
+        for network in ["default", "public"] {
+            let wanted = group(&[("web", 8080, network)], &[]);
+            let ask = PortAsk::of(&wanted);
+            assert!(assign(&ask, &node, &taken).is_err());
+            assert!(ask.collides(&node, std::slice::from_ref(&before)));
+        }
+        taken.remove(&node, &[before]);
+        let wanted = group(&[("web", 8080, "public")], &[]);
+        assert!(assign(&PortAsk::of(&wanted), &node, &taken).is_ok());
     }
 
     #[test]

@@ -65,16 +65,20 @@ fn a_system_job_that_fails_on_a_node_stops_there_and_is_not_rolled_out_further()
 }
 
 #[test]
-fn what_failed_of_a_system_job_is_tried_again_after_a_while() {
+fn what_fails_of_a_system_job_is_tried_again_on_its_node_with_pauses_that_double() {
     let mut fleet = Fleet::new(2);
     fleet.run(&everywhere(0));
     fleet.advance(Duration::from_secs(2));
-    let failed = fleet.alloc("web", |_| true).id;
-    fleet.becomes(failed, ClientStatus::Failed);
-    fleet.advance(Duration::from_secs(20));
-    assert_eq!(running(&fleet, 0), 1, "{:?}", fleet.allocs("web"));
-    fleet.advance(Duration::from_secs(15));
-    assert_eq!(running(&fleet, 0), 2, "{:?}", fleet.allocs("web"));
+    let mut failing = fleet.alloc("web", |_| true);
+    let node = failing.node;
+    for pause in [30, 60, 120] {
+        fleet.becomes(failing.id, ClientStatus::Failed);
+        fleet.advance(Duration::from_secs(pause - 10));
+        assert_eq!(running(&fleet, 0), 1, "{:?}", fleet.allocs("web"));
+        fleet.advance(Duration::from_secs(15));
+        assert_eq!(running(&fleet, 0), 2, "{:?}", fleet.allocs("web"));
+        failing = fleet.alloc("web", |it| it.node == node && !it.is_terminal());
+    }
 }
 
 #[test]

@@ -116,6 +116,27 @@ fn a_periodic_job_launches_by_the_clock_and_runs_nothing_itself() {
 }
 
 #[test]
+fn an_instance_that_was_out_of_contact_and_is_done_holds_no_other_one_up() {
+    let mut fleet = fleet();
+    let mut job = nightly(true);
+    job.task_groups.as_mut().unwrap()[0].disconnect =
+        serde_json::from_value(json!({ "LostAfter": 7_200_000_000_000_i64, "Replace": false })).unwrap();
+    fleet.run(&job);
+    fleet.advance(Duration::from_secs(61));
+    let first = children(&fleet, "nightly")[0].0.clone();
+    let node = fleet.alloc(&first, |_| true).node;
+    fleet.disconnect(node);
+    fleet.advance(Duration::from_secs(60));
+    assert_eq!(fleet.alloc(&first, |_| true).client, ClientStatus::Unknown);
+    fleet.connect(node);
+    fleet.advance(Duration::from_secs(10));
+    finish_all(&mut fleet);
+    fleet.advance(Duration::from_secs(61));
+    let all = children(&fleet, "nightly");
+    assert_eq!((all.len(), all[0].1.as_str()), (2, "dead"), "{all:?}");
+}
+
+#[test]
 fn no_instance_is_launched_beside_one_that_runs_when_the_job_wants_none() {
     let mut fleet = fleet();
     fleet.run(&nightly(true));

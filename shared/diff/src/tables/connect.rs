@@ -101,6 +101,7 @@ static SIDECAR_TASK: Shape = Shape {
         ("Name", Text),
         ("User", Text),
     ],
+    hidden: &["KillTimeout", "ShutdownDelay"],
     parts: &[
         Settings("Config"),
         Block("Resources", &RESOURCES),

@@ -25,6 +25,19 @@ pub(crate) static JOB: Shape = Shape {
         ("Type", Text),
         ("VaultNamespace", Text),
     ],
+    hidden: &[
+        "CreateIndex",
+        "ID",
+        "JobModifyIndex",
+        "ModifyIndex",
+        "NomadTokenID",
+        "Payload",
+        "Stable",
+        "Status",
+        "StatusDescription",
+        "SubmitTime",
+        "Version",
+    ],
     parts: &[
         ChangedWords("Datacenters"),
         List("Constraints", &CONSTRAINT, Equal),
@@ -49,6 +62,7 @@ pub(crate) static GROUP: Shape = Shape {
         ("ShutdownDelay", WhenEdited),
         ("StopAfterClientDisconnect", WhenEdited),
     ],
+    hidden: &["Name"],
     parts: &[
         List("Constraints", &CONSTRAINT, Equal),
         List("Affinities", &AFFINITY, Equal),
@@ -215,6 +229,7 @@ static UPDATE: Shape = Shape {
         ("MinHealthyTime", Number),
         ("ProgressDeadline", Number),
     ],
+    hidden: &["Stagger"],
     judged: ByFields,
     ..BLOCK
 };
@@ -236,6 +251,7 @@ static DISCONNECT: Shape = Shape {
 pub(crate) static NETWORK: Shape = Shape {
     name: "Network",
     fields: &[("Hostname", Text), ("Mode", Text)],
+    hidden: &["CIDR", "Device", "IP", "MBits"],
     parts: &[
         List("ReservedPorts", &STATIC_PORT, Fields(&["Label"])),
         List("DynamicPorts", &DYNAMIC_PORT, Fields(&["Label"])),
@@ -261,6 +277,7 @@ static STATIC_PORT: Shape = Shape {
 static DYNAMIC_PORT: Shape = Shape {
     name: "Dynamic Port",
     fields: &[("HostNetwork", Text), ("Label", Text), ("To", Number)],
+    hidden: &["IgnoreCollision", "Value"],
     judged: ByFields,
     ..BLOCK
 };
@@ -287,6 +304,7 @@ static SCALING: Shape = Shape {
         ("Min", Number),
         ("Target", Map),
     ],
+    hidden: &["CreateIndex", "ID", "ModifyIndex", "Namespace", "Type"],
     parts: &[ChangedSettings("Policy")],
     in_context: false,
     ..BLOCK

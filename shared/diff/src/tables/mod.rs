@@ -1,4 +1,5 @@
-//! The blocks of a job, one row each. A new field of the job language that `job plan` should show is one entry here.
+//! The blocks of a job, one row each. A field that no row names is shown when it is set; one that is read or shown in a way of
+//! its own, or not at all, is an entry here.
 
 pub(crate) mod connect;
 pub(crate) mod job;

@@ -69,6 +69,7 @@ static CHECK: Shape = Shape {
         ("Timeout", Number),
         ("Type", Text),
     ],
+    hidden: &["Advertise"],
     parts: &[Settings("Header"), Block("CheckRestart", &CHECK_RESTART)],
     ..BLOCK
 };

@@ -22,6 +22,7 @@ pub(crate) static TASK: Shape = Shape {
         ("ShutdownDelay", Number),
         ("User", Text),
     ],
+    hidden: &["Name"],
     parts: &[
         List("Constraints", &CONSTRAINT, Equal),
         List("Affinities", &AFFINITY, Equal),

@@ -5,11 +5,17 @@ use std::sync::Arc;
 use holdfast_coordinator_core::State;
 use holdfast_shared::id::JobKey;
 use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, Job, JobType, NodeStatus};
-use holdfast_shared::time::Duration;
+use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::KEEP_ALIVES_PER_HEARTBEAT;
 
 use crate::broker::KEEP_ALIVE;
 use crate::world::World;
+
+/// The periodic job is launched every hour; the clock may just have been put right.
+const LAUNCH: Duration = Duration::from_secs(3600 + 300);
+
+/// What an instance of it takes at most.
+const LIFE: Duration = Duration::from_secs(900);
 
 /// How long after the faults every box is in contact again.
 const CONTACT: Duration = Duration::from_secs(300);
@@ -58,6 +64,10 @@ impl World {
         for (key, job) in &state.jobs {
             let wrong = if job.is_stopped() {
                 nothing_runs(state, key)
+            } else if job.is_template() {
+                self.was_launched(job)
+            } else if job.parent_id.is_some() {
+                nothing_hangs(state, key)
             } else if job.job_type().is_system() {
                 self.runs_on_every_box(key, job)
             } else if job.job_type() == JobType::Batch {
@@ -79,6 +89,18 @@ impl World {
         for text in found {
             self.invariants.find("S11", || text);
         }
+    }
+
+    /// A job that waits for the clock was launched when that was due, and does nothing itself.
+    fn was_launched(&self, job: &Job) -> Option<String> {
+        let state = self.host.state();
+        let newest = state
+            .children_of(&job.key())
+            .filter_map(|it| it.submit_time)
+            .max();
+        let ago = newest.map(|at| self.host.clock.forward(self.now).since(Timestamp(at)));
+        let is_late = job.periodic.is_some() && ago.is_none_or(|ago| ago > LAUNCH);
+        is_late.then(|| format!("was last launched {ago:?} ago"))
     }
 
     /// A job for every box is on every box that has room for it.
@@ -175,6 +197,12 @@ impl World {
         let (up, down) = (self.messages.up - before.up, self.messages.down - before.down);
         let beat = KEEP_ALIVE.times(KEEP_ALIVES_PER_HEARTBEAT);
         let each = (super::QUIET.as_secs() / beat.as_secs() + 1) as u64;
+        // An instance that the clock launched late is no loop.
+        let since = self.host.clock.forward(self.quiet_from()) - LIFE;
+        let launched = |job: &Arc<Job>| job.parent_id.is_some() && job.submit_time > Some(since.0);
+        if self.host.state().jobs.values().any(launched) {
+            return;
+        }
         if up > each * self.boxes as u64 || down > 0 {
             self.invariants.find("S11", || {
                 format!("{up} messages from and {down} to boxes in quiet times")
@@ -193,6 +221,13 @@ fn running<'a>(state: &'a State, key: &'a JobKey) -> impl Iterator<Item = &'a Ar
 fn nothing_runs(state: &State, key: &JobKey) -> Option<String> {
     let count = running(state, key).count();
     (count > 0).then(|| format!("is stopped and runs {count}"))
+}
+
+/// An instance of another job ends in its own time, whatever became of its containers.
+fn nothing_hangs(state: &State, key: &JobKey) -> Option<String> {
+    let hangs = |alloc: &&Arc<Allocation>| !alloc.is_terminal() && alloc.client != ClientStatus::Running;
+    let alloc = state.allocs_of_job(key).find(hangs)?;
+    Some(format!("has an allocation that is {}", alloc.client))
 }
 
 /// A service has its count, in its newest version.

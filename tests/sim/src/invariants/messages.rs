@@ -10,6 +10,7 @@ use holdfast_shared::topics::{Role, Topic, may_subscribe};
 use holdfast_shared::wire::{Assignments, Catalog, FromAgent, ToAgent};
 
 use super::Contact;
+use crate::jobs;
 use crate::operator::Promise;
 use crate::world::World;
 
@@ -113,8 +114,8 @@ impl World {
                     },
                     Some(job),
                 ) => job.create_index() == *create_index && job.version() >= *version,
-                // A stopped job is collected in the end.
-                (Promise::Version { .. }, None) => self.operator.stopped.contains(key),
+                // A job that is over is collected in the end.
+                (Promise::Version { .. }, None) => self.operator.stopped.contains(key) || jobs::ends(key),
             };
             if !kept {
                 let found = job.map(|job| (job.create_index(), job.version()));

@@ -13,10 +13,12 @@
 //! | S9 | a message carries only what its node may know, on a topic that is its own | `messages` |
 //! | S10 | what was acknowledged is durable, and stays so | `messages`, `agent` |
 //! | S11 | without faults everything converges in time, and only keep-alives travel | `convergence` |
+//! | S12 | ours: nothing new on a node that takes nothing; only the less important are pushed out; no overlap | `placement` |
 
 mod agent;
 mod convergence;
 mod messages;
+mod placement;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,6 +86,8 @@ pub(crate) struct Invariants {
     reports: BTreeMap<(NodeId, u64, u64), Vec<AllocId>>,
     touched_nodes: BTreeSet<NodeId>,
     touched_deployments: BTreeSet<DeploymentId>,
+    /// Allocations that others took the place of in this commit.
+    pushed_out: BTreeSet<AllocId>,
     found: Vec<(&'static str, String)>,
     quiet: Option<Messages>,
 }

@@ -23,14 +23,23 @@ impl World {
         let mut found = Found::new();
         match delta {
             Delta::Node(node) => self.generation_does_not_go_back(node, &mut found),
+            Delta::Job(job) if !self.host.durable.jobs.contains_key(&job.key()) => {
+                self.invariants.on_new_job(&self.host.durable, job);
+            }
             Delta::Allocation(alloc) => {
                 let old = self.host.durable.allocs.get(&alloc.id).cloned();
                 match &old {
                     Some(old) => {
+                        if old.preempted_by.is_none() && alloc.preempted_by.is_some() {
+                            self.invariants.pushed_out.insert(alloc.id);
+                        }
                         self.nothing_is_lost_too_early(old, alloc, &mut found);
                         newer_versions_live_on(&self.host.durable, old, alloc, &mut found);
                     }
-                    None => only_one_version_is_placed(&self.host.durable, alloc, &mut found),
+                    None => {
+                        only_one_version_is_placed(&self.host.durable, alloc, &mut found);
+                        self.invariants.on_new_allocation(&self.host.durable, alloc);
+                    }
                 }
                 self.invariants.touched_nodes.insert(alloc.node);
                 self.invariants.touched_deployments.extend(alloc.deployment);
@@ -47,6 +56,11 @@ impl World {
         for node in std::mem::take(&mut self.invariants.touched_nodes) {
             if let Some(node) = state.nodes.get(&node) {
                 nodes_are_never_overcommitted(state, node, &mut found);
+            }
+        }
+        for id in std::mem::take(&mut self.invariants.pushed_out) {
+            if let Some(alloc) = state.allocs.get(&id) {
+                self.invariants.on_pushed_out(state, alloc);
             }
         }
         for id in std::mem::take(&mut self.invariants.touched_deployments) {
@@ -239,10 +253,12 @@ fn deployments_keep_their_pace(state: &State, id: holdfast_shared::id::Deploymen
             .collect();
         let is_new = canaries.iter().any(|it| it.create_index == state.index);
         if is_new && canaries.len() as u64 > group.desired_canaries {
-            let text = format!(
-                "{} has more canaries than {}",
-                deployment.job.id, group.desired_canaries
-            );
+            let (job, most) = (&deployment.job.id, group.desired_canaries);
+            let names: Vec<String> = canaries
+                .iter()
+                .map(|it| format!("{} {}", it.name, it.id.short()))
+                .collect();
+            let text = format!("{job} has more canaries than {most}: {names:?}");
             found.push(("S8", text));
         }
         let replaces = |alloc: &&Arc<Allocation>| {

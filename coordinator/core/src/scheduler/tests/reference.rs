@@ -254,7 +254,11 @@ impl<'a> Reference<'a> {
                 .proposed()
                 .filter(|alloc| alloc.node == node.id)
                 .flat_map(|it| &it.ports);
-            let taken = others.any(|it| i64::from(it.value) == port.value && it.host_ip == *address);
+            let networks = &node.fingerprint.host_networks;
+            let former = |ip: &str| networks.values().all(|network| network.address != ip);
+            let taken = others.any(|it| {
+                i64::from(it.value) == port.value && (it.host_ip == *address || former(&it.host_ip))
+            });
             let reserved = has.reserved_ports.iter().any(|it| i64::from(*it) == port.value);
             if taken || reserved {
                 return Err(format!(
