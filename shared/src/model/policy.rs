@@ -170,6 +170,9 @@ pub struct Restart {
     pub attempts: Option<i64>,
     /// The pause before a restart.
     pub delay: Option<Duration>,
+    /// Ours: the pause doubles with every restart of a window, up to this; unless given, it stays the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_delay: Option<Duration>,
     /// What follows the last attempt: `fail` or `delay`.
     pub mode: Option<String>,
     /// Whether templates are rendered anew at each restart.
@@ -185,6 +188,8 @@ pub struct RestartPolicy {
     pub attempts: i64,
     /// The pause before a restart.
     pub delay: Duration,
+    /// Up to what it doubles with every restart of a window.
+    pub max_delay: Option<Duration>,
     /// Whether the task fails after the last attempt, instead of waiting for the next window.
     pub fails: bool,
     /// Whether templates are rendered anew at each restart.
@@ -199,6 +204,7 @@ impl Restart {
             interval: Some(Duration::from_secs(hours * 1800)),
             attempts: Some(attempts),
             delay: Some(Duration::from_secs(15)),
+            max_delay: None,
             mode: Some("fail".into()),
             render_templates: Some(false),
         }
@@ -210,6 +216,7 @@ impl Restart {
             interval: self.interval.or(other.interval),
             attempts: self.attempts.or(other.attempts),
             delay: self.delay.or(other.delay),
+            max_delay: self.max_delay.or(other.max_delay),
             mode: self.mode.clone().or_else(|| other.mode.clone()),
             render_templates: self.render_templates.or(other.render_templates),
         }
@@ -222,6 +229,7 @@ impl Restart {
             interval: or_zero(full.interval),
             attempts: full.attempts.unwrap_or(0),
             delay: or_zero(full.delay),
+            max_delay: full.max_delay,
             fails: full.mode.as_deref() != Some("delay"),
             render_templates: full.render_templates.unwrap_or(false),
         }

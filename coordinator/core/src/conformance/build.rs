@@ -71,7 +71,7 @@ pub(super) fn restart_block(value: &Value) -> Restart {
         attempts: value["attempts"].as_i64(),
         delay: span(&value["delay_s"]),
         mode: text(&value["mode"]),
-        render_templates: None,
+        ..Restart::default()
     }
 }
 

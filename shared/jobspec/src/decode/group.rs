@@ -16,6 +16,7 @@ pub(super) const RESTART: Schema = Schema::new(
         optional_duration("interval", "Interval"),
         optional_integer("attempts", "Attempts"),
         optional_duration("delay", "Delay"),
+        optional_duration("max_delay", "MaxDelay"),
         optional_text("mode", "Mode"),
         optional_flag("render_templates", "RenderTemplates"),
     ],
