@@ -341,7 +341,7 @@ fn log_delta(delta: &LocalDelta) {
         LocalDelta::RemoveAlloc(alloc) => tracing::info!(alloc = %alloc.short(), "allocation forgotten"),
         LocalDelta::Spec(spec) => tracing::info!(job = spec.job, version = spec.version, "job version"),
         LocalDelta::RemoveSpec(key) => {
-            tracing::info!(job = key.job.id, version = key.version, "job version forgotten")
+            tracing::info!(job = %key.job.id, version = key.version, "job version forgotten")
         }
         LocalDelta::Catalog(catalog) => tracing::info!(revision = catalog.revision, "catalog"),
         LocalDelta::Meta(meta) => tracing::info!(keys = meta.len(), "meta changed by an operator"),

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::de::{Deserializer, Error as _, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -166,18 +167,18 @@ uuid_ids! {
     NodeId;
 }
 
-/// What an operator calls a job, within a namespace.
+/// What an operator calls a job, within a namespace. Many tables have it in their keys: copies share the text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobKey {
     /// The namespace, `default` unless the job names one.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// The job's id.
-    pub id: String,
+    pub id: Arc<str>,
 }
 
 impl JobKey {
     /// The key of job `id` in `namespace`.
-    pub fn new(namespace: impl Into<String>, id: impl Into<String>) -> Self {
+    pub fn new(namespace: impl Into<Arc<str>>, id: impl Into<Arc<str>>) -> Self {
         Self {
             namespace: namespace.into(),
             id: id.into(),

@@ -22,6 +22,9 @@ const LOG_LEN_MAX: usize = 64;
 /// fill the memory, and one that has more of them reports the rest again.
 const STRAYS_MAX: usize = 1024;
 
+/// Bytes of packed specifications that are kept, in case another node is sent them soon.
+const PACKED_BYTES_MAX: usize = 1024 * 1024;
+
 /// What every node was told.
 #[derive(Debug, Default)]
 pub(crate) struct Publisher {
@@ -32,6 +35,38 @@ pub(crate) struct Publisher {
     due: BTreeSet<NodeId>,
     /// Nodes that have to report everything.
     asked: BTreeSet<NodeId>,
+    packed: Packed,
+}
+
+/// Specifications as they travel. To pack one costs more than everything else of a message, and a job's nodes are sent the
+/// same one, turn by turn.
+#[derive(Debug, Default)]
+struct Packed {
+    /// Each with the job it was made of, and whether memory beyond what is reserved was allowed then.
+    specs: BTreeMap<SpecKey, (Arc<Job>, bool, JobSpec)>,
+    /// What was packed since it was last empty.
+    bytes: usize,
+}
+
+impl Packed {
+    fn of(&mut self, key: &SpecKey, job: &Arc<Job>, state: &State) -> JobSpec {
+        let generous = state.scheduling_of(job.node_pool()).memory_oversubscription;
+        if let Some((packed, was_generous, spec)) = self.specs.get(key)
+            && Arc::ptr_eq(packed, job)
+            && *was_generous == generous
+        {
+            return spec.clone();
+        }
+        if self.bytes > PACKED_BYTES_MAX {
+            *self = Self::default();
+        }
+        // All groups travel: another group of the same version may follow, and the specification is sent once.
+        let spec = JobSpec::of(&as_allowed(job, generous), |_| true);
+        self.bytes += spec.bytes.len();
+        self.specs
+            .insert(key.clone(), (Arc::clone(job), generous, spec.clone()));
+        spec
+    }
 }
 
 /// Job, version and create index: what a specification on a node is known by.
@@ -161,8 +196,6 @@ impl Publisher {
     pub(crate) fn publish(&mut self, ledger: &mut Ledger) -> Vec<(NodeId, ToAgent)> {
         let asked = std::mem::take(&mut self.asked).into_iter();
         let mut messages: Vec<_> = asked.map(|id| (id, ToAgent::ReportAll)).collect();
-        // Packed once for all nodes that are sent it now.
-        let mut packed = BTreeMap::new();
         for id in std::mem::take(&mut self.due) {
             let Some((told, node)) = self
                 .by_node
@@ -179,7 +212,7 @@ impl Publisher {
                 messages.push((id, ToAgent::ReportAll));
                 continue;
             }
-            let assignments = told.assignments(&ledger.state, &node, &mut packed);
+            let assignments = told.assignments(&ledger.state, &node, &mut self.packed);
             messages.push((id, ToAgent::Assignments(assignments)));
             if node.sent_generation != node.generation {
                 let mut node = (*node).clone();
@@ -206,12 +239,7 @@ impl Publisher {
 
 impl Told {
     /// The message that takes the node from what it holds to what it should.
-    fn assignments(
-        &mut self,
-        state: &State,
-        node: &Node,
-        packed: &mut BTreeMap<SpecKey, JobSpec>,
-    ) -> Assignments {
+    fn assignments(&mut self, state: &State, node: &Node, packed: &mut Packed) -> Assignments {
         let generation = node.generation;
         let base = self
             .base
@@ -256,11 +284,7 @@ impl Told {
         let mut jobs = Vec::new();
         for (key, _) in groups {
             if let Some(job) = state.versions.get(&(key.0.clone(), key.1)) {
-                // All groups travel: another group of the same version may follow, and the specification is sent once.
-                let spec = packed
-                    .entry(key.clone())
-                    .or_insert_with(|| JobSpec::of(&as_allowed(state, job), |_| true));
-                jobs.push(spec.clone());
+                jobs.push(packed.of(&key, job, state));
                 self.specs.insert(key, generation);
             }
         }
@@ -277,11 +301,11 @@ impl Told {
 }
 
 /// The job as nodes are told of it: memory beyond what is reserved only where operators allow that.
-fn as_allowed<'a>(state: &State, job: &'a Job) -> Cow<'a, Job> {
+fn as_allowed(job: &Job, generous: bool) -> Cow<'_, Job> {
     let mut tasks = job.groups().iter().flat_map(|group| group.tasks());
     let max = |task: &Task| task.resources.as_ref().and_then(|it| it.memory_max_mb);
     let wishes = tasks.any(|task| max(task).unwrap_or(0) != 0);
-    if !wishes || state.scheduling_of(job.node_pool()).memory_oversubscription {
+    if generous || !wishes {
         return Cow::Borrowed(job);
     }
     let mut job = job.clone();
@@ -326,8 +350,8 @@ fn assigned(state: &State, alloc: &Allocation) -> Assigned {
     Assigned {
         id: alloc.id,
         name: alloc.name.clone(),
-        namespace: alloc.job.namespace.clone(),
-        job: alloc.job.id.clone(),
+        namespace: alloc.job.namespace.to_string(),
+        job: alloc.job.id.to_string(),
         job_version: alloc.job_version,
         job_create_index: alloc.job_create_index,
         group: alloc.group.clone(),

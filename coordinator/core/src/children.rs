@@ -43,7 +43,7 @@ pub(crate) fn launch(ledger: &mut Ledger, mut child: Job, trigger: Trigger) -> R
         eval,
         eval_create_index: eval.map_or(0, |_| ledger.index()),
         job_modify_index: job.map_or(0, |job| job.create_index()),
-        launched: Some(key.id),
+        launched: Some(key.id.to_string()),
         index: ledger.state.index,
         ..Response::default()
     }

@@ -5,13 +5,13 @@
 
 mod absent;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, DeploymentId, JobKey};
 use holdfast_shared::model::{
-    AllocHealth, Allocation, ClientStatus, Deployment, DeploymentGroup, DeploymentStatus, DesiredStatus, Job,
-    Trigger,
+    AllocHealth, Allocation, ByName, ClientStatus, Deployment, DeploymentGroup, DeploymentStatus,
+    DesiredStatus, Job, Trigger,
 };
 use holdfast_shared::time::{Duration, Timestamp};
 
@@ -48,11 +48,7 @@ pub(crate) fn current(state: &State, job: &Job) -> Option<DeploymentId> {
 }
 
 /// Begins the rollout of the job's current version.
-pub(crate) fn create(
-    ledger: &mut Ledger,
-    job: &Job,
-    groups: BTreeMap<String, DeploymentGroup>,
-) -> DeploymentId {
+pub(crate) fn create(ledger: &mut Ledger, job: &Job, groups: ByName<DeploymentGroup>) -> DeploymentId {
     let id = DeploymentId::generate(&mut ledger.ids);
     let canaries = || groups.values().filter(|group| group.desired_canaries > 0);
     let description = if canaries().next().is_none() {
@@ -86,7 +82,7 @@ pub(crate) fn count_placed(ledger: &mut Ledger, id: DeploymentId, placed: Vec<(&
     let now = ledger.now;
     change(ledger, id, |deployment| {
         for (name, canary) in placed {
-            let Some(group) = deployment.groups.get_mut(name) else {
+            let Some(group) = deployment.groups.find_mut(name) else {
                 continue;
             };
             group.placed += 1;
@@ -183,8 +179,8 @@ pub(crate) fn advance(ledger: &mut Ledger, id: DeploymentId) {
         .cloned()
         .collect();
     let mut counted = (*deployment).clone();
-    for (name, group) in &mut counted.groups {
-        recount(group, allocs.iter().filter(|alloc| alloc.group == *name));
+    for (name, group) in counted.groups.iter_mut() {
+        recount(group, allocs.iter().filter(|alloc| alloc.group == name));
     }
     let progressed = counted.groups != deployment.groups;
     if progressed {
@@ -286,7 +282,7 @@ fn auto_promote(ledger: &mut Ledger, deployment: &Deployment) -> bool {
         promote(
             ledger,
             deployment.id,
-            &deployment.groups.keys().cloned().collect(),
+            &deployment.groups.keys().map(str::to_owned).collect(),
         );
     }
     ready
@@ -342,10 +338,10 @@ pub(crate) fn pause(ledger: &mut Ledger, id: DeploymentId, halt: bool) {
         };
         deployment.status = status;
         text.clone_into(&mut deployment.status_description);
-        for group in deployment
+        for (_, group) in deployment
             .groups
-            .values_mut()
-            .filter(|it| it.require_progress_by.is_set())
+            .iter_mut()
+            .filter(|(_, it)| it.require_progress_by.is_set())
         {
             group.require_progress_by = now + group.progress_deadline;
         }

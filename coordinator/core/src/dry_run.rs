@@ -1,10 +1,9 @@
 //! What a job would do: the same admission, reconciler and scheduler on a copy of the state, of which nothing is kept.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use holdfast_shared::model::{
-    Allocation, DesiredStatus, Evaluation, Job, PlacementReport, PlanCounts, Trigger,
+    Allocation, ByName, DesiredStatus, Evaluation, Job, PlacementReport, PlanCounts, Trigger,
 };
 use holdfast_shared::time::Timestamp;
 
@@ -22,9 +21,9 @@ pub struct DryRun {
     /// The job as it is; `None` when there is none.
     pub current: Option<Arc<Job>>,
     /// What would happen to each group.
-    pub groups: BTreeMap<String, PlanCounts>,
+    pub groups: ByName<PlanCounts>,
     /// Groups that would find no place, and why.
-    pub failed: BTreeMap<String, PlacementReport>,
+    pub failed: ByName<Arc<PlacementReport>>,
     /// Allocations of others that would have to go.
     pub preempted: Vec<Arc<Allocation>>,
     /// Evaluations that would follow later.

@@ -71,10 +71,10 @@ fn moved(state: &State, gap: Duration) -> Vec<Delta> {
     }
     for deployment in state.deployments.values().filter(|it| it.status.is_active()) {
         let mut deployment = (**deployment).clone();
-        for group in deployment
+        for (_, group) in deployment
             .groups
-            .values_mut()
-            .filter(|it| it.require_progress_by.is_set())
+            .iter_mut()
+            .filter(|(_, it)| it.require_progress_by.is_set())
         {
             group.require_progress_by = group.require_progress_by + gap;
         }

@@ -91,7 +91,8 @@ impl Contacts {
         let nodes: Vec<Arc<Node>> = state.nodes.values().cloned().collect();
         for node in nodes {
             let mut node = (*node).clone();
-            node.fingerprint.drivers = self.shared(node.fingerprint.drivers);
+            let fingerprint = Arc::make_mut(&mut node.fingerprint);
+            fingerprint.drivers = self.shared(Drivers::clone(&fingerprint.drivers));
             state.nodes.insert(node.id, Arc::new(node));
         }
     }
@@ -166,10 +167,12 @@ impl Contacts {
             self.on_first_register(ledger, id, register.session, fingerprint);
             return true;
         };
-        let changed = old.fingerprint != fingerprint;
+        let changed = *old.fingerprint != fingerprint;
         if changed || old.session != register.session {
             let mut node = (*old).clone();
-            node.fingerprint = fingerprint;
+            if changed {
+                node.fingerprint = Arc::new(fingerprint);
+            }
             node.session = register.session;
             node.last_heard = ledger.now;
             ledger.put_node(node);
@@ -186,7 +189,7 @@ impl Contacts {
         let told = ledger.state.forgotten.get(&id).copied();
         let mut node = Node {
             id,
-            fingerprint,
+            fingerprint: Arc::new(fingerprint),
             status: NodeStatus::Ready,
             status_description: String::new(),
             status_since: ledger.now,

@@ -78,8 +78,8 @@ impl Wanted {
         let in_namespaces = state
             .services
             .values()
-            .filter(|it| self.namespaces.contains(&it.job.namespace));
-        keys.extend(in_namespaces.map(|it| (it.job.namespace.clone(), it.service_name.clone())));
+            .filter(|it| self.namespaces.contains(&*it.job.namespace));
+        keys.extend(in_namespaces.map(|it| (it.job.namespace.to_string(), it.service_name.clone())));
         let services = keys
             .into_iter()
             .map(|(namespace, name)| CatalogService {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use holdfast_shared::id::{EvalId, IdGenerator, JobKey};
 use holdfast_shared::model::{
-    Allocation, Deployment, EvalStatus, Evaluation, Job, JobType, Node, NodeEvent, Registration, Trigger,
+    Allocation, ByName, Deployment, EvalStatus, Evaluation, Job, JobType, Node, NodeEvent, Registration,
+    Tally, Trigger,
 };
 use holdfast_shared::time::Timestamp;
 
@@ -199,14 +200,14 @@ impl Ledger {
             .get(&service.id)
             .map_or(service.modify_index, |old| old.create_index);
         self.touched_services
-            .insert((service.job.namespace.clone(), service.service_name.clone()));
+            .insert((service.job.namespace.to_string(), service.service_name.clone()));
         self.record(Delta::Service(Arc::new(service)));
     }
 
     /// Records that a service is no longer offered there.
     pub(crate) fn remove_service(&mut self, service: &Registration) {
         self.touched_services
-            .insert((service.job.namespace.clone(), service.service_name.clone()));
+            .insert((service.job.namespace.to_string(), service.service_name.clone()));
         self.record(Delta::RemoveService(service.id.clone()));
     }
 
@@ -232,9 +233,9 @@ impl Ledger {
             previous: None,
             next: None,
             blocked: None,
-            failed_placements: BTreeMap::new(),
-            queued: BTreeMap::new(),
-            plan: BTreeMap::new(),
+            failed_placements: ByName::default(),
+            queued: Tally::default(),
+            plan: ByName::default(),
             job_modify_index: current.and_then(|job| job.job_modify_index).unwrap_or(0),
             create_index: 0,
             modify_index: 0,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
-    Allocation, ClientStatus, DesiredStatus, DesiredTransition, EvalStatus, Evaluation, Job, PlacementReport,
-    TaskGroup, Trigger,
+    Allocation, ByName, ClientStatus, DesiredStatus, DesiredTransition, EvalStatus, Evaluation, Job,
+    PlacementReport, TaskGroup, Trigger,
 };
 use holdfast_shared::time::Timestamp;
 
@@ -119,22 +119,23 @@ impl<'a> Plan<'a> {
         self.eval.plan = report.groups;
         self.eval.status = EvalStatus::Complete;
         self.eval.status_description = String::new();
-        self.eval.queued = self
+        let none = self
             .job
             .iter()
             .flat_map(|job| job.groups())
-            .map(|it| (it.name().to_owned(), 0))
-            .collect();
-        self.eval.queued.extend(self.queued.clone());
-        self.eval.failed_placements = self.failed.clone();
+            .map(|it| (it.name(), 0));
+        let some = self.queued.iter().map(|(group, count)| (group.as_str(), *count));
+        self.eval.queued = none.chain(some).collect();
+        let failed = std::mem::take(&mut self.failed).into_iter();
+        self.eval.failed_placements = failed.map(|(group, report)| (group, Arc::new(report))).collect();
         self.eval.deployment = self.eval.deployment.or(self.deployment);
-        if !self.failed.is_empty() {
+        if !self.eval.failed_placements.is_empty() {
             let mut blocked = self.ledger.new_eval(&self.eval.job, Trigger::QueuedAllocs);
             blocked.status = EvalStatus::Blocked;
             "created to place remaining allocations".clone_into(&mut blocked.status_description);
             blocked.priority = self.eval.priority;
-            blocked.failed_placements = self.failed;
-            blocked.queued = self.queued;
+            blocked.failed_placements = self.eval.failed_placements.clone();
+            blocked.queued = self.queued.into_iter().collect();
             blocked.previous = Some(self.eval.id);
             self.eval.blocked = Some(blocked.id);
             self.ledger.put_eval(blocked);
@@ -455,7 +456,7 @@ impl<'a> Plan<'a> {
             client: ClientStatus::Pending,
             client_description: String::new(),
             client_history: Vec::new(),
-            task_states: BTreeMap::new(),
+            task_states: ByName::default(),
             deployment,
             health: None,
             canary: is_canary && deployment.is_some(),

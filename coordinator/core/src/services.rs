@@ -173,7 +173,7 @@ impl Source<'_> {
             "NOMAD_SHORT_ALLOC_ID" => alloc.id.short(),
             "NOMAD_ALLOC_NAME" => alloc.name.clone(),
             "NOMAD_ALLOC_INDEX" => alloc.index()?.to_string(),
-            "NOMAD_NAMESPACE" => alloc.job.namespace.clone(),
+            "NOMAD_NAMESPACE" => alloc.job.namespace.to_string(),
             "NOMAD_REGION" => job.region().to_owned(),
             "NOMAD_DC" => self.node.fingerprint.datacenter.clone(),
             "node.unique.id" => self.node.id.to_string(),

@@ -2,6 +2,8 @@
 //!
 //! The result is the same for the same submission, whoever sends it and how often: two equal ones are one version.
 
+use std::sync::{Arc, LazyLock};
+
 use holdfast_api::JobValidateResponse;
 use holdfast_coordinator_core::State as Snapshot;
 use holdfast_jobspec::{Surroundings, Validation};
@@ -143,18 +145,19 @@ fn fill_task(task: &mut Task) {
         resources.secrets_mb.get_or_insert(0);
         fill_networks(resources.networks.iter_mut().flatten());
     }
-    if task.identity.is_none() {
-        task.identity = Some(default_identity());
+    // Also where a client sends back what it was answered: one value for all tasks.
+    if task.identity.as_ref().is_none_or(|it| *it == *DEFAULT_IDENTITY) {
+        task.identity = Some(Arc::clone(&DEFAULT_IDENTITY));
     }
 }
 
 /// The identity that every task has in Nomad's API. Nothing is signed with it here.
-fn default_identity() -> Value {
-    json!({
+static DEFAULT_IDENTITY: LazyLock<Arc<Value>> = LazyLock::new(|| {
+    Arc::new(json!({
         "Name": "default", "Audience": ["nomadproject.io"], "ChangeMode": "", "ChangeSignal": "", "Env": false,
         "File": false, "Filepath": "", "ServiceName": "", "TTL": 0, "ExtraClaims": null,
-    })
-}
+    }))
+});
 
 #[cfg(test)]
 mod tests {
@@ -221,7 +224,7 @@ mod tests {
             warnings
         };
         assert_eq!(warnings(&state).len(), 1);
-        state.scheduling = std::sync::Arc::new(SchedulerConfiguration {
+        state.scheduling = Arc::new(SchedulerConfiguration {
             memory_oversubscription: true,
             ..SchedulerConfiguration::default()
         });

@@ -68,7 +68,7 @@ impl Ask {
     }
 
     /// The job called `id` in the namespace that is asked for.
-    pub(super) fn job_key(&self, id: impl Into<String>) -> JobKey {
+    pub(super) fn job_key(&self, id: impl Into<Arc<str>>) -> JobKey {
         JobKey::new(self.namespace(), id)
     }
 

@@ -51,7 +51,7 @@ pub(super) async fn metadata(State(app): Shared, ask: Ask) -> Response {
     answer::one(&app, &ask, &[Table::Nodes], |state| {
         let id = node_id(ask.param("node_id").unwrap_or_default())?;
         let node = state.nodes.get(&id).ok_or_else(|| Problem::not_found("node"))?;
-        Ok(NodeMeta::from(&node.fingerprint))
+        Ok(NodeMeta::from(&*node.fingerprint))
     })
     .await
 }
@@ -74,7 +74,7 @@ pub(super) async fn set_metadata(State(app): Shared, ask: Ask, bytes: Bytes) -> 
     let state = app.runtime.snapshots.load();
     let node = state.nodes.get(&id).ok_or_else(|| Problem::not_found("node"))?;
     Ok(answer::json(
-        &NodeMeta::from(&node.fingerprint),
+        &NodeMeta::from(&*node.fingerprint),
         index,
         ask.pretty,
     ))

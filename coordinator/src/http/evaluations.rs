@@ -25,7 +25,7 @@ pub(super) async fn list(State(app): Shared, ask: Ask) -> Response {
             .map(|(_, eval)| eval);
         let matches = |it: &&std::sync::Arc<model::Evaluation>| {
             ask.wants_namespace(&it.job.namespace)
-                && ask.param("job").is_none_or(|job| it.job.id == job)
+                && ask.param("job").is_none_or(|job| *it.job.id == *job)
                 && ask
                     .param("status")
                     .is_none_or(|status| it.status.as_str() == status)

@@ -1,6 +1,5 @@
 //! `/v1/job/:id` and everything below it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -13,7 +12,7 @@ use holdfast_api::{
 use holdfast_coordinator_core::state::Table;
 use holdfast_coordinator_core::{Command, State as Snapshot};
 use holdfast_shared::id::JobKey;
-use holdfast_shared::model::Job;
+use holdfast_shared::model::{Job, Tally};
 use serde_json::Value;
 
 use super::ask::Ask;
@@ -142,10 +141,9 @@ pub(super) fn summary_of(state: &Snapshot, job: &Job) -> JobSummary {
     let key = job.key();
     let evals = state.evals_of_job(&key).filter(|eval| !eval.queued.is_empty());
     let newest = evals.max_by_key(|eval| eval.modify_index);
-    let queued = newest
-        .map(|eval| eval.queued.clone())
-        .unwrap_or_else(BTreeMap::new);
-    let mut summary = JobSummary::of(job, state.allocs_of_job(&key).map(|it| &**it), &queued);
+    let none = Tally::default();
+    let queued = newest.map_or(&none, |eval| &eval.queued);
+    let mut summary = JobSummary::of(job, state.allocs_of_job(&key).map(|it| &**it), queued);
     if job.is_template() {
         for child in state.children_of(&key) {
             match child.status.as_deref() {

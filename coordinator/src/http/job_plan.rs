@@ -52,12 +52,12 @@ fn view(state: &Snapshot, run: &DryRun, (job, with_diff): (&Job, bool), now: Tim
         serde_json::to_value(diff).expect("a diff is plain data")
     });
     let failed = run.failed.iter().map(|(name, report)| {
-        let metric = AllocationMetric::from(report);
+        let metric = AllocationMetric::from(&**report);
         let metric = match job.group(name) {
             Some(group) => metric.with_demand(group),
             None => metric,
         };
-        (name.clone(), metric)
+        (name.to_owned(), metric)
     });
     let preempted = run
         .preempted
@@ -70,7 +70,7 @@ fn view(state: &Snapshot, run: &DryRun, (job, with_diff): (&Job, bool), now: Tim
             desired_tg_updates: run
                 .groups
                 .iter()
-                .map(|(name, counts)| (name.clone(), counts.into()))
+                .map(|(name, counts)| (name.to_owned(), counts.into()))
                 .collect(),
             preempted_allocs: preempted.collect(),
         }),

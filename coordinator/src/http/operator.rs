@@ -71,7 +71,7 @@ pub(super) async fn adopt_state(State(app): Shared, ask: Ask) -> Result<Response
 
 /// The namespaces that there are: the first one, and every one that a job names.
 pub(super) fn namespace_names(state: &Snapshot) -> BTreeSet<&str> {
-    let of_jobs = state.jobs.keys().map(|key| key.namespace.as_str());
+    let of_jobs = state.jobs.keys().map(|key| &*key.namespace);
     of_jobs.chain([DEFAULT_NAMESPACE]).collect()
 }
 

@@ -63,7 +63,7 @@ fn find(state: &Snapshot, ask: &Ask, context: Context, prefix: &str) -> Vec<Stri
                 .jobs
                 .keys()
                 .filter(|key| ask.wants_namespace(&key.namespace));
-            names(&mut jobs.map(|key| key.id.as_str()))
+            names(&mut jobs.map(|key| &*key.id))
         }
         (Context::Services, _) => {
             let services = state

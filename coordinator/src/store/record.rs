@@ -2,8 +2,13 @@
 //!
 //! JSON because the model grows from month to month: fields that a record lacks get their default, and fields that the
 //! model no longer has are skipped. The version changes only when that is not enough.
+//!
+//! A job is stored once, with its newest version: the record of the job only names that. (Earlier programs wrote it out a
+//! second time, which is read as well.)
 
 use holdfast_coordinator_core::Delta;
+use holdfast_shared::id::JobKey;
+use serde::{Deserialize, Serialize};
 
 /// The version that is written; older ones are read.
 const VERSION: u8 = 1;
@@ -22,16 +27,49 @@ pub enum RecordError {
     Json(#[from] serde_json::Error),
 }
 
+/// What is in a record.
+pub(super) enum Record {
+    /// A delta.
+    Delta(Delta),
+    /// Which version of a job is the current one.
+    Current(JobKey, u64),
+}
+
+/// The record of a job.
+#[derive(Serialize, Deserialize)]
+struct Current {
+    #[serde(rename = "CurrentVersion")]
+    version: (JobKey, u64),
+}
+
+/// What the record of a job begins with, and no delta.
+const CURRENT: &[u8] = br#"{"CurrentVersion":"#;
+
 pub(super) fn encode(delta: &Delta) -> Vec<u8> {
     let mut bytes = vec![VERSION];
-    serde_json::to_writer(&mut bytes, delta).expect("deltas always serialize into memory");
+    let written = match delta {
+        Delta::Job(job) => serde_json::to_writer(
+            &mut bytes,
+            &Current {
+                version: (job.key(), job.version()),
+            },
+        ),
+        other => serde_json::to_writer(&mut bytes, other),
+    };
+    written.expect("deltas always serialize into memory");
     bytes
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Delta, RecordError> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
     match bytes.split_first() {
         None => Err(RecordError::Empty),
-        Some((&VERSION, json)) => Ok(serde_json::from_slice(json)?),
+        Some((&VERSION, json)) if json.starts_with(CURRENT) => {
+            let Current {
+                version: (job, version),
+            } = serde_json::from_slice(json)?;
+            Ok(Record::Current(job, version))
+        }
+        Some((&VERSION, json)) => Ok(Record::Delta(serde_json::from_slice(json)?)),
         Some((&version, _)) => Err(RecordError::Version(version)),
     }
 }

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use holdfast_coordinator_core::{Delta, State};
 use sled::Db;
+use tracing::error;
 
 use super::batch::Batch;
 use super::open::{self, Condition};
+use super::record::Record;
 use super::{Store, StoreError, record};
 
 /// File beside the database that holds the index of the newest commit. It is written without waiting for the disk: it
@@ -232,21 +234,29 @@ impl Store for SledStore {
 
     fn load(&self) -> Result<State, StoreError> {
         let mut state = State::default();
-        let mut deltas = Vec::new();
+        let (mut deltas, mut jobs) = (Vec::new(), Vec::new());
         for entry in self.files()?.db.iter() {
             let (key, bytes) = entry?;
-            let delta = record::decode(&bytes).map_err(|source| StoreError::Record {
+            let record = record::decode(&bytes).map_err(|source| StoreError::Record {
                 key: String::from_utf8_lossy(&key).replace('\u{0}', " "),
                 source,
             })?;
-            // The index comes first: tables remember at which one they last changed.
-            if matches!(delta, Delta::Meta { .. }) {
-                state.apply(&delta);
-            } else {
-                deltas.push(delta);
+            match record {
+                // The index comes first: tables remember at which one they last changed.
+                Record::Delta(delta @ Delta::Meta { .. }) => state.apply(&delta),
+                Record::Delta(delta) => deltas.push(delta),
+                Record::Current(job, version) => jobs.push((job, version)),
             }
         }
         deltas.iter().for_each(|delta| state.apply(delta));
+        for version in jobs {
+            match state.versions.get(&version).cloned() {
+                Some(job) => state.apply(&Delta::Job(job)),
+                None => {
+                    error!(job = %version.0, version = version.1, "the job's newest version is lost, and with it the job")
+                }
+            }
+        }
         Ok(state)
     }
 

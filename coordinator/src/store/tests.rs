@@ -206,3 +206,35 @@ fn two_coordinators_do_not_share_a_store() {
         .expect("the first one holds the lock");
     assert!(error.to_string().contains("another coordinator"), "{error}");
 }
+
+#[test]
+fn a_job_is_stored_with_its_newest_version_only_and_comes_back_as_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = SledStore::open(&folder.path().join("state")).unwrap();
+    let (old, new) = (job("web", 0), job("web", 1));
+    let deltas = [
+        Delta::JobVersion(Arc::clone(&old)),
+        Delta::JobVersion(Arc::clone(&new)),
+        Delta::Job(new),
+    ];
+    store.commit(&deltas.into_iter().collect()).unwrap();
+    let db = &store.files().unwrap().db;
+    assert!(db.get("jobs/default\0web").unwrap().unwrap().len() < 100);
+    let state = store.load().unwrap();
+    let current = state.jobs.values().next().unwrap();
+    assert_eq!((current.version(), state.versions.len()), (1, 2));
+    assert!(
+        state
+            .versions
+            .values()
+            .any(|version| Arc::ptr_eq(version, current)),
+        "it is in memory once"
+    );
+
+    // As earlier programs wrote it.
+    let mut record = vec![1];
+    serde_json::to_writer(&mut record, &Delta::Job(old)).unwrap();
+    db.insert("jobs/default\0web", record).unwrap();
+    let state = store.load().unwrap();
+    assert_eq!(state.jobs.values().next().unwrap().version(), 0);
+}

@@ -36,7 +36,7 @@ fn planned(old: Option<&Job>, new: &Job, counts: &[(&str, PlanCounts)], index: u
         annotations: Some(PlanAnnotations {
             desired_tg_updates: updates
                 .iter()
-                .map(|(group, counts)| (group.clone(), DesiredUpdates::from(counts)))
+                .map(|(group, counts)| (group.to_owned(), DesiredUpdates::from(counts)))
                 .collect(),
             ..PlanAnnotations::default()
         }),

@@ -108,10 +108,10 @@ impl AllocationListStub {
             id: it.id.to_string(),
             eval_id: it.eval.to_string(),
             name: it.name.clone(),
-            namespace: it.job.namespace.clone(),
+            namespace: it.job.namespace.to_string(),
             node_id: it.node.to_string(),
             node_name: around.node_name(),
-            job_id: it.job.id.clone(),
+            job_id: it.job.id.to_string(),
             job_type: around
                 .job
                 .map(|job| job.job_type().as_str().to_owned())
@@ -127,7 +127,7 @@ impl AllocationListStub {
             task_states: it
                 .task_states
                 .iter()
-                .map(|(name, state)| (name.clone(), state.into()))
+                .map(|(name, state)| (name.to_owned(), state.into()))
                 .collect(),
             deployment_status: AllocDeploymentStatus::of(it),
             followup_eval_id: or_empty(it.followup_eval),
@@ -239,12 +239,12 @@ impl Allocation {
         let state = |(status, time): &(model::ClientStatus, _)| AllocState::of(*status, *time);
         Self {
             id: it.id.to_string(),
-            namespace: it.job.namespace.clone(),
+            namespace: it.job.namespace.to_string(),
             eval_id: it.eval.to_string(),
             name: it.name.clone(),
             node_id: it.node.to_string(),
             node_name: around.node_name(),
-            job_id: it.job.id.clone(),
+            job_id: it.job.id.to_string(),
             job: around.job.map(|job| Box::new(job.clone())),
             task_group: it.group.clone(),
             resources: Some(LegacyResources::total(it)),
@@ -260,7 +260,7 @@ impl Allocation {
             task_states: it
                 .task_states
                 .iter()
-                .map(|(name, state)| (name.clone(), state.into()))
+                .map(|(name, state)| (name.to_owned(), state.into()))
                 .collect(),
             alloc_states: it.client_history.iter().map(state).collect(),
             deployment_id: or_empty(it.deployment),

@@ -54,8 +54,8 @@ impl Deployment {
     pub fn of(it: &model::Deployment, job: Option<&model::Job>) -> Self {
         Self {
             id: it.id.to_string(),
-            namespace: it.job.namespace.clone(),
-            job_id: it.job.id.clone(),
+            namespace: it.job.namespace.to_string(),
+            job_id: it.job.id.to_string(),
             job_version: it.job_version,
             job_modify_index: it.job_modify_index,
             job_spec_modify_index: it.job_spec_modify_index,
@@ -64,7 +64,7 @@ impl Deployment {
             task_groups: it
                 .groups
                 .iter()
-                .map(|(name, group)| (name.clone(), group.into()))
+                .map(|(name, group)| (name.to_owned(), group.into()))
                 .collect(),
             status: it.status.as_str().to_owned(),
             status_description: it.status_description.clone(),

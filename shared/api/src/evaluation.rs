@@ -1,6 +1,7 @@
 //! Evaluations, and what their plans did.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use holdfast_shared::model;
 use serde::{Deserialize, Serialize};
@@ -92,21 +93,22 @@ impl From<&model::Evaluation> for Evaluation {
         let updates = it
             .plan
             .iter()
-            .map(|(group, counts)| (group.clone(), counts.into()));
+            .map(|(group, counts)| (group.to_owned(), counts.into()));
         let plan = PlanAnnotations {
             desired_tg_updates: updates.collect(),
             ..PlanAnnotations::default()
         };
-        let metric = |(group, report): (&String, &model::PlacementReport)| (group.clone(), report.into());
+        let metric =
+            |(group, report): (&str, &Arc<model::PlacementReport>)| (group.to_owned(), (&**report).into());
         let queued =
-            |(group, &count): (&String, &u64)| (group.clone(), i64::try_from(count).unwrap_or(i64::MAX));
+            |(group, &count): (&str, &u64)| (group.to_owned(), i64::try_from(count).unwrap_or(i64::MAX));
         Self {
             id: it.id.to_string(),
             priority: it.priority,
             kind: it.kind.as_str().to_owned(),
             triggered_by: it.trigger.to_string(),
-            namespace: it.job.namespace.clone(),
-            job_id: it.job.id.clone(),
+            namespace: it.job.namespace.to_string(),
+            job_id: it.job.id.to_string(),
             job_modify_index: it.job_modify_index,
             node_id: or_empty(it.node),
             deployment_id: or_empty(it.deployment),
@@ -196,8 +198,8 @@ impl From<&model::Evaluation> for EvaluationStub {
             priority: it.priority,
             kind: it.kind.as_str().to_owned(),
             triggered_by: it.trigger.to_string(),
-            namespace: it.job.namespace.clone(),
-            job_id: it.job.id.clone(),
+            namespace: it.job.namespace.to_string(),
+            job_id: it.job.id.to_string(),
             node_id: or_empty(it.node),
             deployment_id: or_empty(it.deployment),
             status: it.status.as_str().to_owned(),

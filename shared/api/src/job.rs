@@ -159,7 +159,7 @@ impl JobSummary {
     pub fn of<'a>(
         job: &model::Job,
         allocs: impl IntoIterator<Item = &'a model::Allocation>,
-        queued: &BTreeMap<String, u64>,
+        queued: &model::Tally,
     ) -> Self {
         let mut summary: BTreeMap<String, GroupSummary> = job
             .groups()
@@ -176,8 +176,8 @@ impl JobSummary {
                     .count(alloc.client);
             }
         }
-        for (group, count) in queued {
-            summary.entry(group.clone()).or_default().queued = *count;
+        for (group, count) in queued.iter() {
+            summary.entry(group.to_owned()).or_default().queued = *count;
         }
         Self {
             job_id: job.id().to_owned(),

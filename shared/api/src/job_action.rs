@@ -322,8 +322,8 @@ pub struct JobSubmissionView {
 impl From<&model::Submission> for JobSubmissionView {
     fn from(it: &model::Submission) -> Self {
         Self {
-            job_id: it.job.id.clone(),
-            namespace: it.job.namespace.clone(),
+            job_id: it.job.id.to_string(),
+            namespace: it.job.namespace.to_string(),
             version: it.version,
             job_modify_index: it.job_modify_index,
             source: it.source.clone(),

@@ -92,10 +92,10 @@ impl From<&Registration> for ServiceRegistration {
         Self {
             id: it.id.clone(),
             service_name: it.service_name.clone(),
-            namespace: it.job.namespace.clone(),
+            namespace: it.job.namespace.to_string(),
             node_id: it.node.to_string(),
             datacenter: it.datacenter.clone(),
-            job_id: it.job.id.clone(),
+            job_id: it.job.id.to_string(),
             alloc_id: it.alloc.to_string(),
             tags: it.tags.clone(),
             address: it.address.clone(),

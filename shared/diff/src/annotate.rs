@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_shared::model::PlanCounts;
+use holdfast_shared::model::{ByName, PlanCounts};
 
 use crate::change::{DiffType, FieldDiff, JobDiff, TaskDiff, TaskGroupDiff};
 
@@ -17,7 +17,7 @@ const IN_PLACE_BLOCKS: &[&str] = &["Constraint", "Service"];
 ///
 /// The latter is told from the difference alone and is stricter than the scheduler, which looks at what tasks really
 /// depend on (`scheduling-semantics.md` section 7).
-pub fn annotate(diff: &mut JobDiff, updates: &BTreeMap<String, PlanCounts>) {
+pub fn annotate(diff: &mut JobDiff, updates: &ByName<PlanCounts>) {
     for group in &mut diff.task_groups {
         group.updates = updates.get(&group.name).map(|counts| in_words(*counts));
         if let Some(count) = group.fields.iter_mut().find(|it| it.name == "Count") {
@@ -28,7 +28,7 @@ pub fn annotate(diff: &mut JobDiff, updates: &BTreeMap<String, PlanCounts>) {
 }
 
 /// Whether a plan with these counts starts or stops allocations: exit code 1 of `job plan`, instead of 0.
-pub fn changes_allocations(updates: &BTreeMap<String, PlanCounts>) -> bool {
+pub fn changes_allocations(updates: &ByName<PlanCounts>) -> bool {
     let changed = |it: &PlanCounts| it.stop + it.place + it.migrate + it.destructive + it.canary;
     updates.values().any(|it| changed(it) > 0)
 }

@@ -3,9 +3,7 @@
 //! What a running coordinator decides is given in the case (the counts of each group) or not looked at (why nothing could be
 //! placed, warnings, and the cases that the original refused).
 
-use std::collections::BTreeMap;
-
-use holdfast_shared::model::{Job, PlanCounts};
+use holdfast_shared::model::{ByName, Job, PlanCounts};
 use serde_json::Value;
 
 use crate::change::{JobDiff, ObjectDiff};
@@ -113,7 +111,7 @@ fn step_into<'a>(place: &'a mut Value, step: &Value) -> Option<&'a mut Value> {
     }
 }
 
-fn counts(updates: &Value) -> BTreeMap<String, PlanCounts> {
+fn counts(updates: &Value) -> ByName<PlanCounts> {
     let groups = updates.as_object().into_iter().flatten();
     groups
         .map(|(group, counts)| {

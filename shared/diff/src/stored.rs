@@ -6,6 +6,8 @@
 
 mod constraints;
 
+use std::sync::Arc;
+
 use holdfast_shared::model::{Check, Job, Network, Resources, Scaling, Service, Task};
 use serde_json::{Value, json};
 
@@ -148,7 +150,9 @@ fn settle_task(task: &mut Task, names: Names<'_>) {
     if let Some(cron) = cron.map(Value::take) {
         task.schedule = Some(cron);
     }
-    settle_identity(task.identity.get_or_insert_with(|| json!({})));
+    settle_identity(Arc::make_mut(
+        task.identity.get_or_insert_with(|| Arc::new(json!({}))),
+    ));
     for template in task.templates.iter_mut().flatten() {
         if let Some(signal) = &mut template.change_signal {
             *signal = signal.to_uppercase();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use expect_test::{Expect, expect};
-use holdfast_shared::model::{Job, PlanCounts};
+use holdfast_shared::model::{ByName, Job, PlanCounts};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -50,8 +50,8 @@ fn shows(old: Option<&Job>, new: Option<&Job>, expected: Expect) {
     expected.assert_eq(&render(&diff(old, new, true), false));
 }
 
-fn planned(counts: PlanCounts) -> BTreeMap<String, PlanCounts> {
-    BTreeMap::from([("app".to_owned(), counts)])
+fn planned(counts: PlanCounts) -> ByName<PlanCounts> {
+    [("app", counts)].into_iter().collect()
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::by_name::ByName;
 use super::placement::PlacementReport;
 use crate::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use crate::time::{Duration, Timestamp};
@@ -128,7 +129,7 @@ pub struct Allocation {
     /// The coordinator's record of when `client` became `unknown` or `running` again, oldest first.
     pub client_history: Vec<(ClientStatus, Timestamp)>,
     /// Its tasks, by name.
-    pub task_states: BTreeMap<String, TaskState>,
+    pub task_states: ByName<TaskState>,
     /// The deployment it belongs to.
     pub deployment: Option<DeploymentId>,
     /// Its health for that deployment.
@@ -241,7 +242,7 @@ pub struct RescheduleEvent {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskResources {
     /// Megahertz, memory and memory at most (both MB) of each task, by name.
-    pub tasks: BTreeMap<String, (u64, u64, u64)>,
+    pub tasks: ByName<(u64, u64, u64)>,
     /// Megabytes of the shared disk.
     pub disk_mb: u64,
     /// Devices that were assigned, by task.

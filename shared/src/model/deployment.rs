@@ -1,9 +1,8 @@
 //! The deployment: the rollout of one job version.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+use super::by_name::ByName;
 use crate::id::{AllocId, DeploymentId, JobKey};
 use crate::time::{Duration, Timestamp};
 
@@ -73,7 +72,7 @@ pub struct Deployment {
     /// In words; verbatim as in `scheduling-semantics.md` 4.2.
     pub status_description: String,
     /// Its groups, by name.
-    pub groups: BTreeMap<String, DeploymentGroup>,
+    pub groups: ByName<DeploymentGroup>,
     /// Index of creation.
     pub create_index: u64,
     /// Index of the last change.

@@ -1,10 +1,11 @@
 //! The evaluation: one request to reconcile one job.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::by_name::{ByName, Tally};
 use super::job::JobType;
 use super::placement::PlacementReport;
 use crate::id::{DeploymentId, EvalId, JobKey, NodeId};
@@ -139,11 +140,11 @@ pub struct Evaluation {
     /// The evaluation that waits for the capacity it missed.
     pub blocked: Option<EvalId>,
     /// Groups that could not be placed, and why.
-    pub failed_placements: BTreeMap<String, PlacementReport>,
+    pub failed_placements: ByName<Arc<PlacementReport>>,
     /// How many allocations of each group still wait.
-    pub queued: BTreeMap<String, u64>,
+    pub queued: Tally,
     /// What its plan did to each group.
-    pub plan: BTreeMap<String, PlanCounts>,
+    pub plan: ByName<PlanCounts>,
     /// Spec index of the job when it was created.
     pub job_modify_index: u64,
     /// Index of creation.

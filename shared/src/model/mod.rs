@@ -5,6 +5,7 @@
 //! Nomad's shapes only at the HTTP surface (crate `holdfast-api`).
 
 pub mod allocation;
+pub mod by_name;
 mod canonical;
 pub mod constraint;
 pub mod deployment;
@@ -25,6 +26,7 @@ pub use allocation::{
     AllocHealth, AllocNetwork, Allocation, AssignedDevice, AssignedPort, ClientStatus, DesiredStatus,
     DesiredTransition, RescheduleEvent, TaskEvent, TaskResources, TaskRunState, TaskState,
 };
+pub use by_name::{ByName, Tally};
 pub use constraint::{Affinity, Constraint, Spread, SpreadTarget};
 pub use deployment::{Deployment, DeploymentGroup, DeploymentStatus};
 pub use evaluation::{EvalStatus, Evaluation, PlanCounts, Trigger};
@@ -39,7 +41,7 @@ pub use node::{
     ChangedMeta, DeviceInstance, DrainStatus, DrainStrategy, DriverState, Drivers, Eligibility, Fingerprint,
     HostNetwork, HostVolume, LastDrain, MetaChanges, Node, NodeDevice, NodeEvent, NodeResources, NodeStatus,
 };
-pub use placement::{Component, NodeScore, PlacementReport, Scores, Tally};
+pub use placement::{Component, NodeScore, PlacementReport, Scores};
 pub use policy::{
     DelayFunction, Disconnect, DisconnectPolicy, HealthPolicy, Migrate, MigratePolicy, ReconcileStrategy,
     Reschedule, ReschedulePolicy, Restart, RestartPolicy, Update, UpdatePolicy,

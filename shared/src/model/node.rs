@@ -319,7 +319,7 @@ pub struct Node {
     /// The node.
     pub id: NodeId,
     /// What its agent found out.
-    pub fingerprint: Fingerprint,
+    pub fingerprint: Arc<Fingerprint>,
     /// Whether it is in contact.
     pub status: NodeStatus,
     /// Why it has its status.

@@ -3,12 +3,11 @@
 //! Every allocation keeps one, so that these are small, and what is the same in many of them is shared.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::by_name::Tally;
 use crate::id::NodeId;
 
 /// Why an allocation was placed where it is, or why it could not be placed.
@@ -50,78 +49,6 @@ pub struct NodeScore {
     pub scores: Scores,
     /// The mean of that: the node's rank.
     pub norm_score: f64,
-}
-
-/// Numbers by name, in the order of names. Most have one entry or two: a list is smaller and faster than a tree.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally(Vec<(Arc<str>, u64)>);
-
-impl Tally {
-    /// Adds to the number of `name`.
-    pub fn add(&mut self, name: &Arc<str>, number: u64) {
-        match self.0.binary_search_by(|(known, _)| (**known).cmp(name)) {
-            Ok(at) => self.0[at].1 += number,
-            Err(at) => {
-                if self.0.is_empty() {
-                    self.0.reserve_exact(1);
-                }
-                self.0.insert(at, (Arc::clone(name), number));
-            }
-        }
-    }
-
-    /// The number of `name`, if there is one.
-    pub fn number(&self, name: &str) -> Option<u64> {
-        let at = self.0.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
-        Some(self.0[at].1)
-    }
-
-    /// Names and numbers.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.0.iter().map(|(name, number)| (&**name, *number))
-    }
-
-    /// Whether there is no name in it.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The same as people's formats have it.
-    pub fn to_map(&self) -> BTreeMap<String, u64> {
-        self.iter()
-            .map(|(name, number)| (name.to_owned(), number))
-            .collect()
-    }
-}
-
-impl Serialize for Tally {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter())
-    }
-}
-
-impl<'de> Deserialize<'de> for Tally {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(TallyVisitor)
-    }
-}
-
-struct TallyVisitor;
-
-impl<'de> Visitor<'de> for TallyVisitor {
-    type Value = Tally;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("numbers by name")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tally, A::Error> {
-        let mut tally = Tally::default();
-        while let Some((name, number)) = map.next_entry::<String, u64>()? {
-            tally.add(&name.into(), number);
-        }
-        Ok(tally)
-    }
 }
 
 /// A component of a node's score; in the order in which they are added up.

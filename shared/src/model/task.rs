@@ -1,6 +1,7 @@
 //! The task: one container or process.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -69,8 +70,8 @@ pub struct Task {
     pub kind: String,
     /// Bounds for an autoscaler.
     pub scaling_policies: Option<Vec<Scaling>>,
-    /// The default workload identity.
-    pub identity: Option<Value>,
+    /// The default workload identity; nearly all tasks share one.
+    pub identity: Option<Arc<Value>>,
     /// More workload identities.
     pub identities: Option<Vec<Value>>,
     /// Commands that operators may run inside.

@@ -84,7 +84,7 @@ impl From<&model::Registration> for v1::ServiceInstance {
             id: it.id.clone(),
             node: it.node,
             datacenter: it.datacenter.clone(),
-            job: it.job.id.clone(),
+            job: it.job.id.to_string(),
             alloc: it.alloc,
             tags: it.tags.clone(),
             address: it.address.clone(),

@@ -24,8 +24,8 @@ impl JobSpec {
         let compressed = deflated.len() < json.len();
         let key = job.key();
         Self {
-            namespace: key.namespace,
-            job: key.id,
+            namespace: key.namespace.to_string(),
+            job: key.id.to_string(),
             version: job.version(),
             create_index: job.create_index(),
             compressed,

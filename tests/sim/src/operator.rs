@@ -227,7 +227,7 @@ fn drain(minutes: u64) -> NodeAction {
         0 => Duration::from_secs(-1),
         _ => Duration::from_secs(60 * minutes as i64),
     };
-    let ignore_system_jobs = minutes % 2 == 0;
+    let ignore_system_jobs = minutes.is_multiple_of(2);
     NodeAction::Drain {
         spec: Some(DrainSpec {
             deadline,

@@ -16,12 +16,15 @@ const DAY: Config = Config {
     trace: false,
 };
 
-/// Batch and system jobs have made stories longer: these take about two minutes on two cores. `cargo xtask sim` tells more.
-const SEEDS: u64 = 120;
+/// These take four to five minutes on two cores. `cargo xtask sim` tells more.
+const SEEDS: u64 = 500;
 
 /// Stories that break an invariant today, and which: bugs that are known and not mended, of the product or of its model.
 /// Whoever mends one takes it from this list; no other may come.
-const OPEN: &[(u64, &str)] = &[];
+///
+/// 145: the coordinator is restored from a backup twice, nobody adopts either state, and a box loses its store in between:
+/// what it was told by the first one looks older to it than what the second one has, which is older.
+const OPEN: &[(u64, &str)] = &[(145, "S1")];
 
 /// Calls `tell` with every number below `count`, on all cores, and gathers what it complains about.
 fn in_parallel(count: u64, tell: impl Fn(u64) -> Vec<String> + Sync) -> Vec<String> {

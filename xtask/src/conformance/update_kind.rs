@@ -1,12 +1,12 @@
 //! `update_kind.json`: what a change of one field means for allocations that run. The cases describe their change in words;
 //! the table here makes it.
 
-use std::collections::BTreeMap;
-
 use holdfast_coordinator_core::conformance::change;
 use holdfast_coordinator_core::reconciler::Change;
 use holdfast_diff::{annotate, diff};
-use holdfast_shared::model::{DeviceInstance, DriverState, Fingerprint, HostNetwork, Job, NodeDevice};
+use holdfast_shared::model::{
+    ByName, DeviceInstance, DriverState, Fingerprint, HostNetwork, Job, NodeDevice,
+};
 use serde_json::{Value, json};
 
 use super::Verdict;
@@ -298,7 +298,7 @@ impl Scene {
         }
         let (old, new) = (parse(self.base.clone())?, parse(changed)?);
         let mut shown = diff(Some(&old), Some(&new), true);
-        annotate(&mut shown, &BTreeMap::new());
+        annotate(&mut shown, &ByName::default());
         let group = shown.task_groups.iter().find(|it| it.name == "app");
         let annotations = group.into_iter().flat_map(|group| {
             let counts = group.fields.iter().flat_map(|it| it.annotations.clone());

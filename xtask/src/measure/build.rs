@@ -11,10 +11,13 @@ use crate::cross::lean;
 use crate::repository::{cargo, run, target_dir};
 
 /// Tells the harness where the binaries are (`tests/src/process.rs`).
-pub(super) const BINARIES: &str = "HOLDFAST_BINARIES";
+pub(crate) const BINARIES: &str = "HOLDFAST_BINARIES";
 
 /// Package, binary, profile.
-const BUILT: [(&str, &str, &str); 4] = [
+pub(crate) type Built = (&'static str, &'static str, &'static str);
+
+/// What `measure` measures.
+pub(super) const BUILT: [Built; 4] = [
     ("holdfast-agent", "holdfast-agent", "edge"),
     ("holdfast-coordinator", "holdfast-coordinator", "release"),
     ("edgectl", "edgectl", "release"),
@@ -22,11 +25,11 @@ const BUILT: [(&str, &str, &str); 4] = [
 ];
 
 /// Builds what is missing or old, unless told not to, and measures.
-pub(super) fn run_again(no_build: bool) -> anyhow::Result<ExitCode> {
+pub(crate) fn run_again(built: &[Built], no_build: bool) -> anyhow::Result<ExitCode> {
     let dir = target_dir().join("measure");
     fs::create_dir_all(&dir)?;
     if !no_build {
-        build(&dir)?;
+        build(&dir, built)?;
     }
     let own = std::env::current_exe().context("this program has a path")?;
     let status = Command::new(own)
@@ -41,9 +44,12 @@ pub(super) fn run_again(no_build: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn build(dir: &std::path::Path) -> anyhow::Result<()> {
+fn build(dir: &std::path::Path, built: &[Built]) -> anyhow::Result<()> {
     for profile in ["release", "edge"] {
-        let of_profile = BUILT.iter().filter(|(_, _, it)| *it == profile);
+        let of_profile = built.iter().filter(|(_, _, it)| *it == profile);
+        if of_profile.clone().next().is_none() {
+            continue;
+        }
         let packages = of_profile
             .clone()
             .flat_map(|(package, ..)| ["--package", package]);
@@ -60,13 +66,13 @@ fn build(dir: &std::path::Path) -> anyhow::Result<()> {
         }
         run(&mut command)?;
         for (_, binary, _) in of_profile {
-            let built = if profile == "edge" {
+            let file = if profile == "edge" {
                 builds().join(TRIPLE).join(profile).join(binary)
             } else {
                 builds().join(profile).join(binary)
             };
             let place = dir.join(binary);
-            fs::copy(&built, &place).with_context(|| format!("cannot copy {}", built.display()))?;
+            fs::copy(&file, &place).with_context(|| format!("cannot copy {}", file.display()))?;
         }
     }
     Ok(())

@@ -4,7 +4,7 @@
 //! agent is built as it is flashed (profile `edge`), the coordinator as a release; both run in a fleet of the end-to-end
 //! harness, with real podman and a real network. Times are those of this machine: compare the ratios.
 
-mod build;
+pub(crate) mod build;
 mod disk;
 mod fleet;
 mod gone;
@@ -13,7 +13,7 @@ mod launch;
 mod link;
 mod node;
 mod restart;
-mod row;
+pub(crate) mod row;
 mod size;
 mod wire;
 
@@ -106,7 +106,7 @@ pub(crate) fn run_task(options: &Options) -> anyhow::Result<ExitCode> {
     }
     if std::env::var_os(build::BINARIES).is_none() {
         setup::run_quietly()?;
-        return build::run_again(options.no_build);
+        return build::run_again(&build::BUILT, options.no_build);
     }
     let mut rows = Vec::new();
     for part in PARTS

@@ -90,11 +90,18 @@ pub(crate) fn table(rows: &[Row]) -> String {
         "ours/target",
         "verdict",
         "how",
-    ]
-    .map(str::to_owned);
-    let mut lines = vec![heading];
+    ];
+    laid_out(heading, rows.iter().map(Row::cells))
+}
+
+/// Cells under their heading as a table of Markdown; the last column is as wide as it likes.
+pub(crate) fn laid_out<const N: usize>(
+    heading: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> String {
+    let mut lines = vec![heading.map(str::to_owned)];
     lines.push(std::array::from_fn(|_| "---".to_owned()));
-    lines.extend(rows.iter().map(Row::cells));
+    lines.extend(rows);
     let width = |column: usize| {
         lines
             .iter()
@@ -102,7 +109,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
             .max()
             .unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..6).map(width).collect();
+    let widths: Vec<usize> = (0..N - 1).map(width).collect();
     lines
         .iter()
         .map(|cells| {
@@ -119,7 +126,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
 }
 
 /// With as many digits as mean something.
-fn shown(value: f64) -> String {
+pub(crate) fn shown(value: f64) -> String {
     let digits = match value.abs() {
         it if it == 0.0 || it >= 100.0 => 0,
         it if it >= 10.0 => 1,

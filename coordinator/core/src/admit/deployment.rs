@@ -97,7 +97,7 @@ fn promotable(
     deployment: &Deployment,
     wanted: Option<&[String]>,
 ) -> Result<BTreeSet<String>, Refusal> {
-    let all = || deployment.groups.keys().cloned().collect();
+    let all = || deployment.groups.keys().map(str::to_owned).collect();
     let groups: BTreeSet<String> = wanted.map_or_else(all, |names| names.iter().cloned().collect());
     for name in &groups {
         let Some(group) = deployment.groups.get(name) else {

@@ -1,13 +1,12 @@
 //! Jobs, allocations, nodes and policies from what vector files say about them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
-    AllocHealth, Allocation, ClientStatus, Deployment, DeploymentGroup, DeploymentStatus, DesiredStatus,
-    DesiredTransition, Disconnect, Job, NodeScore, NodeStatus, PlacementReport, Reschedule, RescheduleEvent,
-    Restart, Scores, Task, TaskGroup, TaskResources, TaskRunState, TaskState, Update,
+    AllocHealth, Allocation, ByName, ClientStatus, Deployment, DeploymentGroup, DeploymentStatus,
+    DesiredStatus, DesiredTransition, Disconnect, Job, NodeScore, NodeStatus, PlacementReport, Reschedule,
+    RescheduleEvent, Restart, Scores, Task, TaskGroup, TaskResources, TaskRunState, TaskState, Update,
 };
 use holdfast_shared::time::{Duration, Timestamp};
 use serde_json::Value;
@@ -172,7 +171,7 @@ pub(super) fn node_view(text: &str) -> Option<NodeView> {
     Some(NodeView { status, confirmed })
 }
 
-fn task_states(value: &Value) -> BTreeMap<String, TaskState> {
+fn task_states(value: &Value) -> ByName<TaskState> {
     let single = value.get("started_s").map(|_| value);
     let listed = value["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
     single
@@ -292,7 +291,7 @@ pub(super) fn deployment(value: &Value, job: &Job, ids: &mut Ids) -> Option<Depl
         job_spec_modify_index: 1,
         status,
         status_description: String::new(),
-        groups: [(name, group)].into(),
+        groups: [(name, group)].into_iter().collect(),
         create_index: 1,
         modify_index: 1,
         create_time: Timestamp::ZERO,

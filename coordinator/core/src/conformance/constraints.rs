@@ -1,6 +1,7 @@
 //! `constraints.json`: operators, targets and `distinct_*`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use holdfast_shared::id::NodeId;
 use holdfast_shared::model::{Eligibility, Fingerprint, Node, NodeStatus};
@@ -43,7 +44,7 @@ fn texts(value: &Value) -> BTreeMap<String, String> {
 pub(super) fn node(fingerprint: Fingerprint) -> Node {
     Node {
         id: NodeId(1),
-        fingerprint,
+        fingerprint: Arc::new(fingerprint),
         status: NodeStatus::Ready,
         status_description: String::new(),
         status_since: Timestamp::ZERO,

@@ -199,7 +199,7 @@ fn run_order(input: &Value, expect: &Value) -> Option<Result<(), String>> {
 fn on_node<'a>(region: &'a Region, kind: &str) -> Vec<&'a Allocation> {
     let allocs = region.allocs().into_iter();
     allocs
-        .filter(|alloc| alloc.node == DRAINING && alloc.job.id == kind)
+        .filter(|alloc| alloc.node == DRAINING && *alloc.job.id == *kind)
         .collect()
 }
 

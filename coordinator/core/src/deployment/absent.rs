@@ -38,7 +38,7 @@ pub(super) fn excuse(ledger: &mut Ledger, deployment: &Deployment, absent: Vec<A
     let now = ledger.now;
     change(ledger, deployment.id, |deployment| {
         for alloc in &absent {
-            if let Some(group) = deployment.groups.get_mut(&alloc.group) {
+            if let Some(group) = deployment.groups.find_mut(&alloc.group) {
                 // Another canary is placed in its stead.
                 group.excused += u64::from(!alloc.canary);
                 if group.require_progress_by.is_set() {

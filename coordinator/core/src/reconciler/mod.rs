@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, NodeId};
 use holdfast_shared::model::{
-    Allocation, ClientStatus, Deployment, DeploymentGroup, DeploymentStatus, Job, JobType, NodeStatus,
-    PlanCounts,
+    Allocation, ByName, ClientStatus, Deployment, DeploymentGroup, DeploymentStatus, Job, JobType,
+    NodeStatus, PlanCounts,
 };
 use holdfast_shared::time::{Duration, Timestamp};
 
@@ -165,7 +165,7 @@ pub struct Changes {
     /// A deployment that is pointless now, and why.
     pub cancel: Option<(DeploymentId, &'static str)>,
     /// Groups of a deployment to create.
-    pub deployment: Option<BTreeMap<String, DeploymentGroup>>,
+    pub deployment: Option<ByName<DeploymentGroup>>,
     /// Whether the current deployment has reached its goal.
     pub deployed: bool,
 }
@@ -174,7 +174,7 @@ pub struct Changes {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Numbers by group.
-    pub groups: BTreeMap<String, PlanCounts>,
+    pub groups: ByName<PlanCounts>,
 }
 
 /// Follow-up evaluations closer together than this share one.
@@ -186,7 +186,7 @@ pub fn reconcile(input: &ReconcileInput<'_>) -> (Changes, Report) {
     let mut report = Report::default();
     let job = input.job.filter(|job| !job.is_stopped());
     let current = deployment_of(input, job, &mut changes);
-    let mut created = BTreeMap::new();
+    let mut created = Vec::new();
     let mut finished = current.is_some_and(|it| it.status.is_active());
     let mut names: BTreeSet<&str> = input.allocs.iter().map(|alloc| alloc.group.as_str()).collect();
     names.extend(job.iter().flat_map(|job| job.groups()).map(|group| group.name()));
@@ -197,14 +197,14 @@ pub fn reconcile(input: &ReconcileInput<'_>) -> (Changes, Report) {
             .map(Arc::as_ref)
             .filter(|alloc| alloc.group == name)
             .collect();
-        let counts = report.groups.entry(name.to_owned()).or_default();
+        let counts = report.groups.or_default(name);
         let wanted = job.and_then(|job| job.group(name).map(|group| (job, group)));
         match wanted {
             Some((job, group)) if job.job_type().is_system() => {
                 let rollout = Rollout::new(job, group, &allocs, current);
                 let parts = (&mut changes, counts);
                 let outcome = system::reconcile(input, (job, group), &allocs, &rollout, parts);
-                created.extend(outcome.deploys.map(|it| (name.to_owned(), it)));
+                created.extend(outcome.deploys.map(|it| (name, it)));
                 finished &= outcome.finished;
             }
             Some((job, group)) if group.count() > 0 => {
@@ -212,14 +212,14 @@ pub fn reconcile(input: &ReconcileInput<'_>) -> (Changes, Report) {
                 let mut turn = group::GroupTurn::new(input, (job, group), &allocs, rollout);
                 turn.run();
                 let outcome = turn.finish(&mut changes, counts);
-                created.extend(outcome.deploys.map(|it| (name.to_owned(), it)));
+                created.extend(outcome.deploys.map(|it| (name, it)));
                 finished &= outcome.finished;
             }
             _ => stop_all(input, &allocs, &mut changes, counts),
         }
     }
     if current.is_none() && !created.is_empty() {
-        changes.deployment = Some(created);
+        changes.deployment = Some(created.into_iter().collect());
     }
     changes.deployed = finished && changes.cancel.is_none();
     changes.timeouts.sort_unstable();

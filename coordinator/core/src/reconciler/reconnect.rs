@@ -73,11 +73,11 @@ fn compare_rank(a: &Allocation, b: &Allocation) -> Ordering {
 
 /// Since when the current run lasts: of the leader task if there is one, else of the task that started first.
 fn running_since(alloc: &Allocation, leader: Option<&str>) -> Option<Timestamp> {
-    let leader = leader.filter(|name| alloc.task_states.contains_key(*name));
+    let leader = leader.filter(|name| alloc.task_states.contains_key(name));
     let starts = alloc
         .task_states
         .iter()
-        .filter(|(name, _)| leader.is_none_or(|leader| leader == name.as_str()))
+        .filter(|(name, _)| leader.is_none_or(|leader| leader == *name))
         .map(|(_, task)| {
             if task.restarts > 0 && task.last_restart.is_set() {
                 task.last_restart

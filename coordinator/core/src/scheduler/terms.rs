@@ -153,7 +153,7 @@ impl<'a> Terms<'a> {
     /// Nothing may use more memory than it reserves.
     pub(super) fn forbid_memory_max(&mut self) {
         let resources = Arc::make_mut(&mut self.resources);
-        for (_, _, max) in resources.tasks.values_mut() {
+        for (_, (_, _, max)) in resources.tasks.iter_mut() {
             *max = 0;
         }
     }
@@ -207,7 +207,7 @@ fn resources(group: &TaskGroup) -> TaskResources {
     let tasks = group.tasks().iter().map(|task| {
         let it = task.resources();
         (
-            task.name.clone(),
+            task.name.as_str(),
             (it.cpu_mhz(), it.memory_mb(), it.memory_max_mb()),
         )
     });

@@ -161,7 +161,7 @@ impl State {
             }
             Delta::Service(service) => {
                 self.unindex_service(&service.id);
-                let namespace = service.job.namespace.clone();
+                let namespace = service.job.namespace.to_string();
                 self.services_by_name
                     .insert((namespace, service.service_name.clone(), service.id.clone()));
                 self.services_by_alloc.insert((service.alloc, service.id.clone()));
@@ -193,7 +193,7 @@ impl State {
 
     fn unindex_service(&mut self, id: &str) {
         if let Some(old) = self.services.remove(id) {
-            let namespace = old.job.namespace.clone();
+            let namespace = old.job.namespace.to_string();
             self.services_by_name
                 .remove(&(namespace, old.service_name.clone(), old.id.clone()));
             self.services_by_alloc.remove(&(old.alloc, old.id.clone()));
@@ -311,6 +311,6 @@ impl State {
             .range(JobKey::new(parent.namespace.clone(), prefix.clone())..)
             .take_while(move |(key, _)| key.namespace == parent.namespace && key.id.starts_with(&prefix))
             .map(|(_, job)| job)
-            .filter(|job| job.parent_id.as_deref() == Some(parent.id.as_str()))
+            .filter(|job| job.parent_id.as_deref() == Some(&*parent.id))
     }
 }

@@ -58,7 +58,7 @@ fn a_job_of_higher_priority_pushes_out_what_it_needs_and_says_so() {
     let high = fleet.alloc("high", |_| true);
     let victims = evicted(&fleet);
     assert_eq!(victims.len(), 1, "{victims:?}");
-    assert_eq!(victims[0].job.id, "lower");
+    assert_eq!(&*victims[0].job.id, "lower");
     assert_eq!(victims[0].preempted_by, Some(high.id));
     assert_eq!(
         victims[0].desired_description,
@@ -72,7 +72,7 @@ fn a_job_of_higher_priority_pushes_out_what_it_needs_and_says_so() {
     assert_eq!(names, ["binpack", "preemption"]);
     let state = fleet.core.state();
     let preempted = |eval: &&std::sync::Arc<holdfast_shared::model::Evaluation>| {
-        eval.trigger == Trigger::Preemption && eval.job.id == "lower"
+        eval.trigger == Trigger::Preemption && *eval.job.id == *"lower"
     };
     assert_eq!(state.evals.values().filter(preempted).count(), 1);
 }
@@ -106,7 +106,10 @@ fn who_has_the_port_that_is_asked_for_gives_way() {
     fleet.run(&with_port("low", 20));
     fleet.run(&sized("bystander", 20, 100, 1));
     fleet.run(&with_port("high", 70));
-    let victims: Vec<String> = evicted(&fleet).into_iter().map(|it| it.job.id).collect();
+    let victims: Vec<String> = evicted(&fleet)
+        .into_iter()
+        .map(|it| it.job.id.to_string())
+        .collect();
     assert_eq!(victims, ["low"]);
     assert_eq!(fleet.alloc("high", |_| true).ports[0].value, 8080);
 }

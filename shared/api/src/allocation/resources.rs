@@ -25,19 +25,19 @@ impl AllocatedResources {
     /// What `it` takes; its job says when each task runs.
     pub fn of(it: &model::Allocation, job: Option<&model::Job>) -> Self {
         let group = job.and_then(|job| job.group(&it.group));
-        let lifecycle = |name: &String| {
+        let lifecycle = |name: &str| {
             group
                 .and_then(|group| group.task(name))
                 .and_then(|task| task.lifecycle.clone())
         };
-        let task = |(name, sizes): (&String, &(u64, u64, u64))| (name.clone(), AllocatedTask::of(*sizes));
+        let task = |(name, sizes): (&str, &(u64, u64, u64))| (name.to_owned(), AllocatedTask::of(*sizes));
         Self {
             tasks: it.resources.tasks.iter().map(task).collect(),
             task_lifecycles: it
                 .resources
                 .tasks
                 .keys()
-                .map(|name| (name.clone(), lifecycle(name)))
+                .map(|name| (name.to_owned(), lifecycle(name)))
                 .collect(),
             shared: AllocatedShared {
                 disk_mb: it.resources.disk_mb,
@@ -279,7 +279,7 @@ impl LegacyResources {
     }
 
     pub(super) fn of_tasks(it: &model::Allocation) -> BTreeMap<String, Self> {
-        let task = |(name, sizes): (&String, &(u64, u64, u64))| {
+        let task = |(name, sizes): (&str, &(u64, u64, u64))| {
             let AllocatedTask { cpu, memory, .. } = AllocatedTask::of(*sizes);
             let view = Self {
                 cpu: cpu.cpu_shares,
@@ -287,7 +287,7 @@ impl LegacyResources {
                 memory_max_mb: memory.memory_max_mb,
                 ..Self::default()
             };
-            (name.clone(), view)
+            (name.to_owned(), view)
         };
         it.resources.tasks.iter().map(task).collect()
     }

@@ -58,7 +58,7 @@ fn one(constraint: &Constraint) -> Errors {
         "is_set" | "is_not_set" => {
             errors.push_if(
                 !target.is_empty(),
-                format!("Operator {operand:?} does not support an RTarget"),
+                format_args!("Operator {operand:?} does not support an RTarget"),
             );
         }
         _ => comparison(operand, target, "constraint", &mut errors),
@@ -112,7 +112,7 @@ fn comparison(operand: &str, target: &str, what: &str, errors: &mut Errors) {
         "=" | "==" | "is" | "!=" | "not" | "<" | "<=" | ">" | ">=" => {
             errors.push_if(
                 target.is_empty(),
-                format!("Operator {operand:?} requires an RTarget"),
+                format_args!("Operator {operand:?} requires an RTarget"),
             );
         }
         other if what == "constraint" => errors.push(format!("Unknown constraint type {other:?}")),
@@ -144,17 +144,17 @@ fn spread_errors(spread: &Spread) -> Errors {
         let (value, percent) = (&target.value, target.percent);
         errors.push_if(
             !seen.insert(value),
-            format!("Spread target value {value:?} already defined"),
+            format_args!("Spread target value {value:?} already defined"),
         );
         errors.push_if(
             !(0..=100).contains(&percent),
-            format!("Spread target percentage for value {value:?} must be between 0 and 100"),
+            format_args!("Spread target percentage for value {value:?} must be between 0 and 100"),
         );
         sum += percent;
     }
     errors.push_if(
         sum > 100,
-        format!("Sum of spread target percentages must not be greater than 100%; got {sum}%"),
+        format_args!("Sum of spread target percentages must not be greater than 100%; got {sum}%"),
     );
     errors
 }

@@ -11,10 +11,10 @@ impl Errors {
         self.0.push(error.into());
     }
 
-    /// Adds an error when a condition holds.
-    pub(super) fn push_if(&mut self, holds: bool, error: impl Into<String>) {
+    /// Adds an error when a condition holds; it is put into words only then.
+    pub(super) fn push_if(&mut self, holds: bool, error: impl Display) {
         if holds {
-            self.push(error);
+            self.push(error.to_string());
         }
     }
 

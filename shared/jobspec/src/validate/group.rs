@@ -97,13 +97,13 @@ fn policies(group: &TaskGroup, kind: JobType, errors: &mut Errors) {
         None => {}
     }
     if let Some(size) = group.ephemeral_disk.as_ref().and_then(|disk| disk.size_mb) {
-        errors.push_if(size < 10, format!("minimum DiskMB value is 10; got {size}"));
+        errors.push_if(size < 10, format_args!("minimum DiskMB value is 10; got {size}"));
     }
     if let Some(update) = &group.update {
         let name = kind.as_str();
         errors.push_if(
             kind.is_batch(),
-            format!("Job type {name:?} does not allow update block"),
+            format_args!("Job type {name:?} does not allow update block"),
         );
         errors.inline(policy::update(update));
     }
@@ -111,7 +111,7 @@ fn policies(group: &TaskGroup, kind: JobType, errors: &mut Errors) {
         let name = kind.as_str();
         errors.push_if(
             kind != JobType::Service,
-            format!("Job type {name:?} does not allow migrate block"),
+            format_args!("Job type {name:?} does not allow migrate block"),
         );
         errors.extend(policy::migrate(migrate));
     }
@@ -144,7 +144,7 @@ fn task_names(group: &TaskGroup, errors: &mut Errors) {
     errors.push_if(leaders > 1, "Only one task may be marked as leader");
     errors.push_if(
         !group.tasks().is_empty() && group.main_tasks().next().is_none(),
-        format!("Task group {} must have at least one main task", group.name()),
+        format_args!("Task group {} must have at least one main task", group.name()),
     );
 }
 
@@ -156,7 +156,7 @@ fn volumes(group: &TaskGroup, errors: &mut Errors) {
         }
         errors.push_if(
             volume.source.is_empty(),
-            format!("Volume {name} has an empty source"),
+            format_args!("Volume {name} has an empty source"),
         );
     }
 }
@@ -217,11 +217,11 @@ fn ports(network: &Network, owner: &str, (labels, numbers): Taken<'_>, errors: &
         }
         errors.push_if(
             *to < -1,
-            format!("Port {label:?} cannot be mapped to negative value {to}"),
+            format_args!("Port {label:?} cannot be mapped to negative value {to}"),
         );
         errors.push_if(
             *to > 65_535,
-            format!("Port {label:?} cannot be mapped to a port ({to}) greater than 65535"),
+            format_args!("Port {label:?} cannot be mapped to a port ({to}) greater than 65535"),
         );
     }
 }

@@ -123,7 +123,7 @@ fn errors_of(job: &Job) -> Errors {
     let kind = job.kind.as_deref().unwrap_or("service");
     errors.push_if(
         JobType::parse(kind).is_none(),
-        format!("Invalid job type: {kind:?}"),
+        format_args!("Invalid job type: {kind:?}"),
     );
     errors.push_if(
         !(1..=100).contains(&job.priority()),

@@ -14,22 +14,22 @@ pub(super) fn restart(policy: &Restart) -> Errors {
     let mode = policy.mode.as_deref().unwrap_or("fail");
     errors.push_if(
         !matches!(mode, "fail" | "delay"),
-        format!("Unsupported restart mode: {mode:?}"),
+        format_args!("Unsupported restart mode: {mode:?}"),
     );
     let attempts = policy.attempts.unwrap_or(0);
     errors.push_if(
         attempts == 0 && mode != "fail",
-        format!("Restart policy {mode:?} with {attempts} attempts is ambiguous"),
+        format_args!("Restart policy {mode:?} with {attempts} attempts is ambiguous"),
     );
     let (interval, delay) = (policy.interval.unwrap_or(ZERO), policy.delay.unwrap_or(ZERO));
     let least = Duration::from_secs(5);
     errors.push_if(
         interval < least,
-        format!("Interval can not be less than {} (got {})", least, interval),
+        format_args!("Interval can not be less than {} (got {})", least, interval),
     );
     errors.push_if(
         delay.times(attempts) > interval,
-        format!(
+        format_args!(
             "Nomad can't restart the TaskGroup {attempts} times in an interval of {} with a delay of {}",
             interval, delay
         ),
@@ -45,12 +45,14 @@ pub(super) fn reschedule(policy: &Reschedule) -> Errors {
     }
     errors.push_if(
         attempts > 0 && is_unlimited,
-        format!("Reschedule Policy with {attempts} attempts and unlimited = {is_unlimited} is ambiguous"),
+        format_args!(
+            "Reschedule Policy with {attempts} attempts and unlimited = {is_unlimited} is ambiguous"
+        ),
     );
     let function = policy.delay_function.as_deref().unwrap_or_default();
     errors.push_if(
         !matches!(function, "constant" | "exponential" | "fibonacci"),
-        format!(
+        format_args!(
             "Invalid delay function {function:?}, must be one of [\"constant\" \"exponential\" \"fibonacci\"]"
         ),
     );
@@ -58,22 +60,22 @@ pub(super) fn reschedule(policy: &Reschedule) -> Errors {
     let least = Duration::from_secs(5);
     errors.push_if(
         delay < least,
-        format!("Delay cannot be less than {} (got {})", least, delay),
+        format_args!("Delay cannot be less than {} (got {})", least, delay),
     );
     if function != "constant" {
         errors.push_if(
             longest < least,
-            format!("Max Delay cannot be less than {} (got {})", least, longest),
+            format_args!("Max Delay cannot be less than {} (got {})", least, longest),
         );
         errors.push_if(
             longest < delay,
-            format!("Max Delay cannot be less than Delay {} (got {})", delay, longest),
+            format_args!("Max Delay cannot be less than Delay {} (got {})", delay, longest),
         );
     }
     let (interval, least) = (policy.interval.unwrap_or(ZERO), Duration::from_secs(15));
     errors.push_if(
         !is_unlimited && interval < least,
-        format!("Interval cannot be less than {} (got {})", least, interval),
+        format_args!("Interval cannot be less than {} (got {})", least, interval),
     );
     errors
 }
@@ -89,11 +91,11 @@ pub(super) fn update(policy: &Update) -> Errors {
     let (parallel, canary) = (policy.max_parallel.unwrap_or(1), policy.canary.unwrap_or(0));
     errors.push_if(
         parallel < 0,
-        format!("Max parallel can not be less than zero: {parallel} < 0"),
+        format_args!("Max parallel can not be less than zero: {parallel} < 0"),
     );
     errors.push_if(
         canary < 0,
-        format!("Canary count can not be less than zero: {canary} < 0"),
+        format_args!("Canary count can not be less than zero: {canary} < 0"),
     );
     errors.push_if(
         canary == 0 && policy.auto_promote == Some(true),
@@ -104,26 +106,26 @@ pub(super) fn update(policy: &Update) -> Errors {
     let progress = policy.progress_deadline.unwrap_or(ZERO);
     errors.push_if(
         healthy < ZERO,
-        format!("Minimum healthy time may not be less than zero: {}", healthy),
+        format_args!("Minimum healthy time may not be less than zero: {}", healthy),
     );
     errors.push_if(
         deadline <= ZERO,
-        format!("Healthy deadline must be greater than zero: {}", deadline),
+        format_args!("Healthy deadline must be greater than zero: {}", deadline),
     );
     errors.push_if(
         progress < ZERO,
-        format!("Progress deadline must be zero or greater: {}", progress),
+        format_args!("Progress deadline must be zero or greater: {}", progress),
     );
     errors.push_if(
         healthy >= deadline,
-        format!(
+        format_args!(
             "Minimum healthy time must be less than healthy deadline: {} > {}",
             healthy, deadline
         ),
     );
     errors.push_if(
         progress != ZERO && deadline >= progress,
-        format!(
+        format_args!(
             "Healthy deadline must be less than progress deadline: {} > {}",
             deadline, progress
         ),
@@ -131,7 +133,7 @@ pub(super) fn update(policy: &Update) -> Errors {
     let stagger = policy.stagger.unwrap_or(ZERO);
     errors.push_if(
         stagger <= ZERO,
-        format!("Stagger must be greater than zero: {}", stagger),
+        format_args!("Stagger must be greater than zero: {}", stagger),
     );
     errors
 }
@@ -147,7 +149,7 @@ pub(super) fn migrate(policy: &Migrate) -> Errors {
     let parallel = policy.max_parallel.unwrap_or(1);
     errors.push_if(
         parallel < 0,
-        format!("MaxParallel must be >= 0 but found {parallel}"),
+        format_args!("MaxParallel must be >= 0 but found {parallel}"),
     );
     health_check(
         policy.health_check.as_deref(),
@@ -159,11 +161,11 @@ pub(super) fn migrate(policy: &Migrate) -> Errors {
     let deadline = policy.healthy_deadline.unwrap_or(ZERO);
     errors.push_if(
         healthy < ZERO,
-        format!("MinHealthyTime is {} and must be >= 0", healthy),
+        format_args!("MinHealthyTime is {} and must be >= 0", healthy),
     );
     errors.push_if(
         deadline < ZERO,
-        format!("HealthyDeadline is {} and must be >= 0", deadline),
+        format_args!("HealthyDeadline is {} and must be >= 0", deadline),
     );
     errors.push_if(
         healthy > deadline,
@@ -197,7 +199,7 @@ pub(super) fn disconnect(policy: &Disconnect, kind: JobType) -> Errors {
             reconcile,
             "best_score" | "keep_original" | "keep_replacement" | "longest_running"
         ),
-        format!("reconcile option is invalid: {reconcile}"),
+        format_args!("reconcile option is invalid: {reconcile}"),
     );
     errors
 }
@@ -228,7 +230,7 @@ pub(super) fn parameterized(parameterized: &Parameterized) -> Errors {
     let payload = parameterized.payload.as_str();
     errors.push_if(
         !matches!(payload, "" | "optional" | "required" | "forbidden"),
-        format!("Unknown payload requirement: {payload:?}"),
+        format_args!("Unknown payload requirement: {payload:?}"),
     );
     let required = parameterized.meta_required.as_deref().unwrap_or_default();
     let optional = parameterized.meta_optional.as_deref().unwrap_or_default();
@@ -239,7 +241,7 @@ pub(super) fn parameterized(parameterized: &Parameterized) -> Errors {
         .collect();
     errors.push_if(
         !both.is_empty(),
-        format!(
+        format_args!(
             "Required and optional meta keys should be disjoint. Following keys exist in both: {}",
             both.join(", ")
         ),

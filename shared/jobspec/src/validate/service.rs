@@ -22,7 +22,7 @@ pub(super) fn of_group(group: &TaskGroup) -> Errors {
             continue;
         }
         let is_new = known.insert((service.name.as_str(), service.port_label.as_str()));
-        errors.push_if(!is_new, format!("Service {} is duplicate", service.name));
+        errors.push_if(!is_new, format_args!("Service {} is duplicate", service.name));
         for check in service.checks() {
             let task = [&check.task_name, &service.task_name]
                 .into_iter()
@@ -70,7 +70,7 @@ pub(super) fn of_task(task: &Task, group: &TaskGroup) -> Errors {
     for (index, service) in task.services().iter().enumerate() {
         errors.nest(format_args!("service[{index}] {:?}", service.name), one(service));
         let is_new = known.insert((service.name.as_str(), service.port_label.as_str()));
-        errors.push_if(!is_new, format!("service {:?} is duplicate", service.name));
+        errors.push_if(!is_new, format_args!("service {:?} is duplicate", service.name));
         let is_number = service.port_label.parse::<i64>().is_ok();
         let is_free = service.port_label.is_empty() || service.address_mode == "driver" && is_number;
         if !is_free {
@@ -137,7 +137,7 @@ fn one(service: &Service) -> Errors {
     let name = without_interpolations(&service.name);
     errors.push_if(
         !is_service_name(&name),
-        format!(
+        format_args!(
             "Service name must be valid per RFC 1123 and can contain only alphanumeric characters or dashes: {:?}",
             service.name
         ),
@@ -147,14 +147,14 @@ fn one(service: &Service) -> Errors {
             service.address_mode.as_str(),
             "" | "auto" | "host" | "alloc" | "alloc_ipv6" | "driver"
         ),
-        format!(
+        format_args!(
             "Service address_mode must be \"auto\", \"alloc\", \"host\", or \"driver\"; not {:?}",
             service.address_mode
         ),
     );
     errors.push_if(
         !matches!(service.provider.as_str(), "" | "consul" | "nomad"),
-        format!(
+        format_args!(
             "Service provider must be \"consul\", or \"nomad\"; not {:?}",
             service.provider
         ),
@@ -164,7 +164,7 @@ fn one(service: &Service) -> Errors {
             service.on_update.as_str(),
             "" | "require_healthy" | "ignore_warnings" | "ignore"
         ),
-        format!(
+        format_args!(
             "Service on_update must be \"require_healthy\", \"ignore_warnings\", or \"ignore\"; not {:?}",
             service.on_update
         ),
@@ -282,7 +282,7 @@ fn check_errors(check: &Check) -> Errors {
     if let Some(restart) = &check.check_restart {
         errors.push_if(
             restart.limit < 0,
-            format!(
+            format_args!(
                 "limit must be greater than or equal to 0 but found {}",
                 restart.limit
             ),

@@ -36,7 +36,7 @@ pub(super) fn errors(task: &Task, group: &TaskGroup, kind: JobType) -> Errors {
         let operand = constraint.operand.as_str();
         errors.push_if(
             matches!(operand, "distinct_hosts" | "distinct_property"),
-            format!(
+            format_args!(
                 "Constraint {} has disallowed Operand at task level: {operand}",
                 index + 1
             ),
@@ -48,7 +48,7 @@ pub(super) fn errors(task: &Task, group: &TaskGroup, kind: JobType) -> Errors {
     let disk = i64::try_from(group.disk_mb()).unwrap_or(i64::MAX);
     errors.push_if(
         disk <= kept,
-        format!("log storage ({kept} MB) must be less than requested disk capacity ({disk} MB)"),
+        format_args!("log storage ({kept} MB) must be less than requested disk capacity ({disk} MB)"),
     );
     for (index, artifact) in task.artifacts.iter().flatten().enumerate() {
         errors.nest(format_args!("Artifact {}", index + 1), artifact_errors(artifact));
@@ -85,7 +85,7 @@ fn mounts(task: &Task, errors: &mut Errors) {
         let mode = mount.propagation_mode.as_deref().unwrap_or("private");
         errors.push_if(
             !matches!(mode, "" | "private" | "host-to-task" | "bidirectional"),
-            format!("Volume Mount ({index}) has an invalid propagation mode: {mode:?}"),
+            format_args!("Volume Mount ({index}) has an invalid propagation mode: {mode:?}"),
         );
     }
 }
@@ -99,14 +99,17 @@ fn resources(resources: &Resources) -> Errors {
     );
     errors.push_if(
         cores == 0 && cpu < 1,
-        format!("minimum CPU value is 1; got {cpu}"),
+        format_args!("minimum CPU value is 1; got {cpu}"),
     );
     let memory = resources.memory_mb.unwrap_or(300);
-    errors.push_if(memory < 10, format!("minimum MemoryMB value is 10; got {memory}"));
+    errors.push_if(
+        memory < 10,
+        format_args!("minimum MemoryMB value is 10; got {memory}"),
+    );
     if let Some(max) = resources.memory_max_mb.filter(|max| !matches!(*max, 0 | -1)) {
         errors.push_if(
             max < memory,
-            format!("MemoryMaxMB value ({max}) should be larger than MemoryMB value ({memory})"),
+            format_args!("MemoryMaxMB value ({max}) should be larger than MemoryMB value ({memory})"),
         );
     }
     errors
@@ -122,8 +125,11 @@ fn logs(task: &Task) -> Errors {
         return errors;
     };
     let (files, size) = (logs.max_files.unwrap_or(10), logs.max_file_size_mb.unwrap_or(10));
-    errors.push_if(files < 1, format!("minimum number of files is 1; got {files}"));
-    errors.push_if(size < 1, format!("minimum file size is 1MB; got {size}"));
+    errors.push_if(
+        files < 1,
+        format_args!("minimum number of files is 1; got {files}"),
+    );
+    errors.push_if(size < 1, format_args!("minimum file size is 1MB; got {size}"));
     errors
 }
 
@@ -206,7 +212,7 @@ fn template_errors(template: &Template) -> Errors {
         };
         errors.push_if(
             !u16::from_str_radix(perms, 8).is_ok_and(|mode| mode < 1 << 12),
-            format!("Failed to parse {perms:?} as octal: strconv.ParseUint: parsing {perms:?}: {why}"),
+            format_args!("Failed to parse {perms:?} as octal: strconv.ParseUint: parsing {perms:?}: {why}"),
         );
     }
     if let Some(wait) = &template.wait
@@ -224,7 +230,7 @@ fn artifact_errors(artifact: &Artifact) -> Errors {
     let mode = artifact.getter_mode.as_deref().unwrap_or("any");
     errors.push_if(
         !matches!(mode, "" | "any" | "file" | "dir"),
-        format!("invalid artifact mode {mode:?}; must be one of: any, file, dir"),
+        format_args!("invalid artifact mode {mode:?}; must be one of: any, file, dir"),
     );
     errors.push_if(
         escapes(artifact.relative_dest.as_deref().unwrap_or_default()),
@@ -240,12 +246,12 @@ fn identity(identity: &Value) -> Errors {
     let mode = text("ChangeMode");
     errors.push_if(
         !matches!(mode, "" | "noop" | "restart" | "signal"),
-        format!("invalid change_mode: {mode}"),
+        format_args!("invalid change_mode: {mode}"),
     );
     let signal = text("ChangeSignal").to_uppercase();
     errors.push_if(
         !signal.is_empty() && mode != "signal",
-        format!("can only use change_signal={signal:?} with change_mode=\"signal\""),
+        format_args!("can only use change_signal={signal:?} with change_mode=\"signal\""),
     );
     errors.push_if(
         !text("Filepath").is_empty() && identity["File"] != true,

@@ -77,7 +77,7 @@ fn task_warnings(task: &Task) -> Errors {
     for (index, template) in task.templates().iter().enumerate() {
         warnings.push_if(
             template.vault_grace.is_some_and(|grace| grace != Duration::ZERO),
-            format!(
+            format_args!(
                 "Template[{index}] VaultGrace has been deprecated as of Nomad 0.11 and ignored since Vault 0.5. Please \
                  remove VaultGrace / vault_grace from template block."
             ),

@@ -47,7 +47,7 @@ impl Invariants {
         let parent = job
             .parent_id
             .as_ref()
-            .map(|id| JobKey::new(&job.key().namespace, id));
+            .map(|id| JobKey::new(job.namespace(), id.as_str()));
         let Some(parent) = parent.and_then(|key| state.jobs.get(&key)) else {
             return;
         };

@@ -3,13 +3,12 @@
 mod agreement;
 mod reference;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
-    Allocation, AssignedPort, ClientStatus, DesiredStatus, DesiredTransition, Eligibility, Fingerprint, Job,
-    Node, NodeStatus, PlacementReport, TaskResources,
+    Allocation, AssignedPort, ByName, ClientStatus, DesiredStatus, DesiredTransition, Eligibility,
+    Fingerprint, Job, Node, NodeStatus, PlacementReport, TaskResources,
 };
 use holdfast_shared::time::Timestamp;
 
@@ -17,7 +16,7 @@ use holdfast_shared::time::Timestamp;
 pub(crate) fn node(id: u128, fingerprint: Fingerprint) -> Node {
     Node {
         id: NodeId(id),
-        fingerprint,
+        fingerprint: Arc::new(fingerprint),
         status: NodeStatus::Ready,
         status_description: String::new(),
         status_since: Timestamp::ZERO,
@@ -65,7 +64,7 @@ pub(super) fn alloc(
         client: ClientStatus::Running,
         client_description: String::new(),
         client_history: Vec::new(),
-        task_states: BTreeMap::new(),
+        task_states: ByName::default(),
         deployment: None,
         health: None,
         canary: false,
@@ -89,7 +88,7 @@ pub(super) fn alloc(
 /// What one task takes.
 pub(super) fn takes(cpu: u64, memory: u64, disk_mb: u64) -> TaskResources {
     TaskResources {
-        tasks: [("main".to_owned(), (cpu, memory, memory))].into(),
+        tasks: [("main", (cpu, memory, memory))].into_iter().collect(),
         disk_mb,
         devices: Vec::new(),
     }

@@ -1,28 +1,16 @@
-//! `cargo xtask bench`: builds a benchmark with the profile `release`, and runs it.
+//! `cargo xtask bench scheduler`: builds the core's benchmark with the profile `release`, and runs it.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use crate::repository::{cargo, run};
 
 /// What to measure.
 #[derive(Debug, Args)]
-pub(crate) struct Options {
-    #[command(subcommand)]
-    bench: Bench,
-}
-
-#[derive(Debug, Subcommand)]
-enum Bench {
-    /// Evaluations of the 120 shapes of the original's benchmark, its example, and single placements, on one core
-    Scheduler(Scheduler),
-}
-
-#[derive(Debug, Args)]
-struct Scheduler {
+pub(super) struct Options {
     /// What the original needs for each shape, as JSON
     #[arg(long)]
     baseline: Option<PathBuf>,
@@ -35,8 +23,7 @@ struct Scheduler {
 }
 
 /// Runs the subcommand.
-pub(crate) fn run_task(options: &Options) -> anyhow::Result<ExitCode> {
-    let Bench::Scheduler(scheduler) = &options.bench;
+pub(super) fn run_task(options: &Options) -> anyhow::Result<ExitCode> {
     let mut command = cargo();
     command.args([
         "bench",
@@ -47,13 +34,8 @@ pub(crate) fn run_task(options: &Options) -> anyhow::Result<ExitCode> {
         "scheduler",
         "--",
     ]);
-    command.args([
-        "--millis",
-        &scheduler.millis.to_string(),
-        "--only",
-        &scheduler.only,
-    ]);
-    if let Some(path) = &scheduler.baseline {
+    command.args(["--millis", &options.millis.to_string(), "--only", &options.only]);
+    if let Some(path) = &options.baseline {
         command.arg("--baseline").arg(absolute(path)?);
     }
     run(&mut command)?;
