@@ -138,11 +138,11 @@ proptest! {
 #[test]
 fn every_message_that_is_cut_or_lengthened_is_an_error() {
     let golden = golden();
-    assert_eq!(golden.len(), 9, "four to agents, four from them, one presence");
+    assert_eq!(golden.len(), 12, "six to agents, five from them, one presence");
     for (index, whole) in golden.iter().enumerate() {
         let fails = |bytes: &[u8]| match index {
-            0..4 => wire::decode::<ToAgent>(bytes).is_err(),
-            4..8 => wire::decode::<FromAgent>(bytes).is_err(),
+            0..6 => wire::decode::<ToAgent>(bytes).is_err(),
+            6..11 => wire::decode::<FromAgent>(bytes).is_err(),
             _ => wire::decode::<Presence>(bytes).is_err(),
         };
         assert!(!fails(whole));

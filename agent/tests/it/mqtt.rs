@@ -109,16 +109,19 @@ async fn contact_comes_back_with_a_greater_session_and_its_own_subscription() {
 }
 
 #[tokio::test]
-async fn an_agent_that_learns_of_a_newer_session_of_its_node_stands_back() {
+async fn an_agent_goes_on_above_a_newer_session_right_after_its_start_and_stands_back_from_then_on() {
     let broker = Broker::start();
     let coordinator = Coordinator::connect(broker.port).await;
     let mut node = Node::start(&[broker.url()]);
-    let session = node.up().await;
-    let newer = ToAgent::Ack {
-        session: session + 1,
-        seq: 0,
-    };
-    coordinator.say(node.identity.id, &newer).await;
+    // As far ahead as a copy may be that was started a hundred times more.
+    let newer = node.up().await + (100 << 24);
+    let refusal = |session| ToAgent::Ack { session, seq: 0 };
+    coordinator.say(node.identity.id, &refusal(newer)).await;
+    assert!(matches!(node.event().await, MqttEvent::Down));
+    let risen = node.up().await;
+    assert!(risen > newer, "{risen} follows {newer}");
+
+    coordinator.say(node.identity.id, &refusal(risen + 1)).await;
     assert!(matches!(node.event().await, MqttEvent::Down));
     // Several times what it waits after an ordinary end of the connection.
     let event = tokio::time::timeout(Duration::from_secs(2), node.events.recv()).await;
