@@ -16,7 +16,7 @@ pub(super) const RESTART: Schema = Schema::new(
         optional_duration("interval", "Interval"),
         optional_integer("attempts", "Attempts"),
         optional_duration("delay", "Delay"),
-        optional_duration("max_delay", "MaxDelay"),
+        optional_duration("max_delay", "MaxDelay").or(Absent::Left),
         optional_text("mode", "Mode"),
         optional_flag("render_templates", "RenderTemplates"),
     ],
@@ -28,17 +28,11 @@ const DISCONNECT: Schema = Schema::new(
         optional_duration("lost_after", "LostAfter"),
         optional_duration("stop_on_client_after", "StopOnClientAfter"),
         optional_flag("replace", "Replace"),
-        optional_duration("replace_after", "ReplaceAfter"),
+        optional_duration("replace_after", "ReplaceAfter").or(Absent::Left),
         optional_text("reconcile", "Reconcile"),
     ],
     &[],
-)
-.finish(|disconnect| {
-    // Ours: only there when it is written, so that other tools see what they know.
-    if disconnect["ReplaceAfter"].is_null() {
-        disconnect.remove("ReplaceAfter");
-    }
-});
+);
 
 const DISK: Schema = Schema::new(
     &[
@@ -134,7 +128,7 @@ pub(super) fn empty() -> Map<String, Json> {
     let attributes = GROUP
         .attributes
         .iter()
-        .map(|row| (row.field.to_owned(), row.absent.to_json()));
+        .filter_map(|row| Some((row.field.to_owned(), row.absent.to_json()?)));
     let blocks = GROUP
         .blocks
         .iter()

@@ -67,17 +67,16 @@ impl Decoder<'_> {
             .push(Diagnostic::new((self.source, span), summary, detail));
     }
 
-    /// A body as an object: every field of the schema is there.
+    /// A body as an object: every field of the schema is there that the original has.
     fn object(&mut self, body: &Body, schema: &Schema) -> Map<String, Json> {
         self.check_names(body, schema);
         let mut object = Map::new();
         for row in schema.attributes {
             let found = body.attribute(row.name).filter(|_| row.kind != Kind::Fixed);
             let value = found.and_then(|attribute| self.value(attribute, row.kind));
-            object.insert(
-                row.field.to_owned(),
-                value.unwrap_or_else(|| row.absent.to_json()),
-            );
+            if let Some(value) = value.or_else(|| row.absent.to_json()) {
+                object.insert(row.field.to_owned(), value);
+            }
         }
         for child in schema.blocks {
             let value = self.children(body, child);

@@ -48,17 +48,20 @@ pub(crate) enum Absent {
     Number(i64),
     Flag(bool),
     Empty,
+    /// There is no field: it is ours, and other tools see what they know.
+    Left,
 }
 
 impl Absent {
-    pub(crate) fn to_json(self) -> Json {
-        match self {
+    pub(crate) fn to_json(self) -> Option<Json> {
+        Some(match self {
             Self::Null => Json::Null,
             Self::Text(text) => Json::from(text),
             Self::Number(number) => Json::from(number),
             Self::Flag(flag) => Json::from(flag),
             Self::Empty => Json::Array(Vec::new()),
-        }
+            Self::Left => return None,
+        })
     }
 }
 
