@@ -13,7 +13,9 @@
 //! host      the coordinator's process: core, shell, store, backups
 //! device    a box: the agent's process, its shell, its store;    podman  its containers
 //! broker    what a broker keeps and says;                        network links that lose, repeat, delay
-//! operator  registers, updates, stops, promotes;                 jobs    what those are
+//! sessions  how a box numbers its connections;
+//! operator  registers, stops, promotes, drains;                  jobs    what those are
+//! peace     what the operator does once the faults are over;
 //! plan      what is done to all of them, and when;               kind    everything that can be
 //! faults    what each of those does;                             clock   clocks that are wrong
 //! story     plans in files;      shrink  shorter ones;           timeline  the account for people
