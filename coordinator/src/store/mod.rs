@@ -4,9 +4,13 @@
 //! trait fits an embedded database and a remote one. It does not decide when to commit, nor what a failure means.
 
 mod batch;
+mod carry_over;
+mod files;
+mod journal;
 mod open;
 mod record;
 mod sled;
+mod terse;
 
 use std::path::PathBuf;
 

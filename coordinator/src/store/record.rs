@@ -1,7 +1,8 @@
 //! One record: a version, then the delta that wrote it, as JSON.
 //!
 //! JSON because the model grows from month to month: fields that a record lacks get their default, and fields that the
-//! model no longer has are skipped. The version changes only when that is not enough.
+//! model no longer has are skipped. So a field that is null is not written. The version changes only when that is not
+//! enough.
 //!
 //! A job is stored once, with its newest version: the record of the job only names that. (Earlier programs wrote it out a
 //! second time, which is read as well.)
@@ -9,6 +10,9 @@
 use holdfast_coordinator_core::Delta;
 use holdfast_shared::id::JobKey;
 use serde::{Deserialize, Serialize};
+use serde_json::Serializer;
+
+use super::terse::Terse;
 
 /// The version that is written; older ones are read.
 const VERSION: u8 = 1;
@@ -45,19 +49,18 @@ struct Current {
 /// What the record of a job begins with, and no delta.
 const CURRENT: &[u8] = br#"{"CurrentVersion":"#;
 
-pub(super) fn encode(delta: &Delta) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
+/// Appends the record of `delta` to `bytes`.
+pub(super) fn encode(delta: &Delta, bytes: &mut Vec<u8>) {
+    bytes.push(VERSION);
+    let mut serializer = Serializer::with_formatter(bytes, Terse::default());
     let written = match delta {
-        Delta::Job(job) => serde_json::to_writer(
-            &mut bytes,
-            &Current {
-                version: (job.key(), job.version()),
-            },
-        ),
-        other => serde_json::to_writer(&mut bytes, other),
+        Delta::Job(job) => {
+            let version = (job.key(), job.version());
+            Current { version }.serialize(&mut serializer)
+        }
+        other => other.serialize(&mut serializer),
     };
     written.expect("deltas always serialize into memory");
-    bytes
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {

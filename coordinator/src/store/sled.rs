@@ -1,32 +1,26 @@
-//! The default store: one sled database in the data folder.
+//! The default store: one sled database in the data folder, behind a journal.
+//!
+//! A commit is durable once it is in the journal; from time to time a thread carries over into the database what has
+//! gathered there. What the database has not taken over yet is read from the journal.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use holdfast_coordinator_core::{Delta, State};
-use sled::Db;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::batch::Batch;
+use super::files::{Files, LOG, MARK, failed_at};
+use super::journal::Frame;
 use super::open::{self, Condition};
 use super::record::Record;
 use super::{Store, StoreError, record};
 
-/// File beside the database that holds the index of the newest commit. It is written without waiting for the disk: it
-/// may be older than the database, and when it is newer, the database has lost something that it should not have.
-const MARK: &str = "newest-index";
-
-/// sled's log in the database's folder.
-const LOG: &str = "db";
-
 /// Beside the database: a new one that is being filled, and an old one whose place was taken.
 const NEW: &str = "new";
 const OLD: &str = "old";
-
-/// Room that sled needs on the disk beside the records themselves: segments, and its snapshot.
-const ROOM: u64 = 2 * 1024 * 1024;
 
 /// Databases that may be given up before only a restart helps.
 const GIVEN_UP_MAX: u32 = 16;
@@ -46,15 +40,6 @@ pub struct SledStore {
     given_up: u32,
     /// Whether what lies in its place is not ours.
     is_foreign: bool,
-}
-
-struct Files {
-    /// The database's folder, or the one beside it where it is filled before it takes its place.
-    folder: PathBuf,
-    db: Db,
-    /// sled's flush does not reach the disk by itself: it starts the writing and does not wait for it.
-    log: File,
-    mark: File,
 }
 
 impl SledStore {
@@ -100,6 +85,7 @@ impl SledStore {
     /// a write that failed before it was logged, with a lock in its hands that every database of the process needs.
     fn give_up(&mut self) {
         if let Some(files) = self.files.take() {
+            // Whatever is under way ends by itself, or never.
             std::mem::forget(files.db);
             self.has_failed = true;
             self.given_up += 1;
@@ -115,7 +101,9 @@ impl SledStore {
             self.beside(OLD)
         };
         // sled goes by the name of its folder. This one is sound, and closes at once.
-        self.files = None;
+        if let Some(mut files) = self.files.take() {
+            files.await_carry_over()?;
+        }
         if self.path.exists() {
             remove(&self.beside(OLD))?;
         }
@@ -148,67 +136,46 @@ impl SledStore {
 
     /// An error when what is open is not what lies in the folder any more: nobody would ever find what is written.
     fn is_in_place(&self) -> Result<(), StoreError> {
-        let path = self.files()?.folder.join(LOG);
+        let files = self.files()?;
+        let path = files.folder.join(LOG);
         let identity = |file: fs::Metadata| (file.dev(), file.ino());
-        let open = self.files()?.log.metadata().map(identity);
+        let open = files.log.metadata().map(identity);
         match (fs::metadata(&path).map(identity), open) {
-            (Ok(there), Ok(open)) if there == open => Ok(()),
-            _ => Err(StoreError::Gone { path }),
+            (Ok(there), Ok(open)) if there == open => {}
+            _ => return Err(StoreError::Gone { path }),
         }
-    }
-
-    /// An error when the disk has no room for this many bytes. sled must not find out by itself.
-    fn has_room(&self, bytes: u64) -> Result<(), StoreError> {
-        let folder = &self.files()?.folder;
-        let disk = rustix::fs::statvfs(folder).map_err(|source| failed_at(folder, source.into()))?;
-        let (left, needed) = (disk.f_bavail.saturating_mul(disk.f_frsize), ROOM + 2 * bytes);
-        if left >= needed {
+        if files.journal.is_in_place() {
             return Ok(());
         }
-        Err(StoreError::Full {
-            path: folder.clone(),
-            left: left / 1024,
-            needed: needed / 1024,
-        })
+        let path = files.journal.path();
+        Err(StoreError::Gone { path })
     }
 
-    fn write(&self, batch: &Batch) -> Result<(), StoreError> {
+    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
         self.is_in_place()?;
-        let Files {
-            folder,
-            db,
-            log,
-            mark,
-        } = self.files()?;
-        let mut writes = sled::Batch::default();
-        let (mut newest, mut bytes) = (None, 0);
+        let files = self.files.as_mut().ok_or(StoreError::Closed)?;
+        files.look_after_carry_over()?;
+        let (mut frame, mut newest) = (Frame::new(), None);
         for (table, key, delta) in batch.iter() {
             if let Delta::Meta { index, .. } = delta {
                 newest = Some(*index);
             }
             let key = format!("{}{SEPARATOR}{key}", table.as_str());
             if delta.is_removal() {
-                writes.remove(key.as_bytes());
+                frame.remove(&key);
             } else {
-                let record = record::encode(delta);
-                bytes += (key.len() + record.len()) as u64;
-                writes.insert(key.as_bytes(), record);
+                frame.put(&key, |bytes| record::encode(delta, bytes));
             }
         }
-        self.has_room(bytes)?;
-        db.apply_batch(writes)?;
-        db.flush()?;
-        let failed = |file: &str, source| StoreError::Flush {
-            path: folder.join(file),
-            source,
-        };
-        log.sync_data().map_err(|source| failed(LOG, source))?;
-        match newest {
-            Some(index) => mark
-                .write_all_at(&index.to_le_bytes(), 0)
-                .map_err(|source| failed(MARK, source)),
-            None => Ok(()),
+        let left = files.make_room(frame.len())?;
+        let failed = |path: PathBuf, source| StoreError::Flush { path, source };
+        let appended = files.journal.append(frame);
+        appended.map_err(|source| failed(files.journal.path(), source))?;
+        if let Some(index) = newest {
+            let marked = files.mark.write_all_at(&index.to_le_bytes(), 0);
+            marked.map_err(|source| failed(files.folder.join(MARK), source))?;
         }
+        files.keep_up(left)
     }
 }
 
@@ -235,10 +202,9 @@ impl Store for SledStore {
     fn load(&self) -> Result<State, StoreError> {
         let mut state = State::default();
         let (mut deltas, mut jobs) = (Vec::new(), Vec::new());
-        for entry in self.files()?.db.iter() {
-            let (key, bytes) = entry?;
-            let record = record::decode(&bytes).map_err(|source| StoreError::Record {
-                key: String::from_utf8_lossy(&key).replace('\u{0}', " "),
+        self.files()?.records(|key, bytes| {
+            let record = record::decode(bytes).map_err(|source| StoreError::Record {
+                key: String::from_utf8_lossy(key).replace('\u{0}', " "),
                 source,
             })?;
             match record {
@@ -247,7 +213,8 @@ impl Store for SledStore {
                 Record::Delta(delta) => deltas.push(delta),
                 Record::Current(job, version) => jobs.push((job, version)),
             }
-        }
+            Ok(())
+        })?;
         deltas.iter().for_each(|delta| state.apply(delta));
         for version in jobs {
             match state.versions.get(&version).cloned() {
@@ -280,37 +247,19 @@ impl Store for SledStore {
     }
 }
 
-impl Files {
-    fn open(folder: &Path, db: Db) -> Result<Self, StoreError> {
-        let path = folder.join(LOG);
-        let sync = |source| StoreError::Flush {
-            path: path.clone(),
-            source,
-        };
-        let log = File::open(&path).map_err(sync)?;
-        // The names of new files must survive a power cut as well.
-        for folder in [Some(folder), folder.parent()].into_iter().flatten() {
-            sync_folder(folder).map_err(sync)?;
+impl Drop for SledStore {
+    /// What is in the journal is carried over: a database that was closed in order is complete by itself.
+    fn drop(&mut self) {
+        let Some(files) = &mut self.files else { return };
+        if let Err(error) = files.carry_over_all() {
+            // Nothing is lost: the next start reads it from the journal.
+            warn!(
+                error = crate::error::chain(&error),
+                "the journal was not carried over"
+            );
+            self.give_up();
         }
-        let mark = folder.join(MARK);
-        let options = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&mark);
-        let mark = options.map_err(|source| StoreError::Folder { path: mark, source })?;
-        Ok(Self {
-            folder: folder.to_owned(),
-            db,
-            log,
-            mark,
-        })
     }
-}
-
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 /// Removes a folder with everything in it, if it is there.
@@ -318,13 +267,6 @@ fn remove(folder: &Path) -> Result<(), StoreError> {
     match fs::remove_dir_all(folder) {
         Err(source) if source.kind() != ErrorKind::NotFound => Err(failed_at(folder, source)),
         _ => Ok(()),
-    }
-}
-
-fn failed_at(path: &Path, source: std::io::Error) -> StoreError {
-    StoreError::Folder {
-        path: path.to_owned(),
-        source,
     }
 }
 

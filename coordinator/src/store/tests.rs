@@ -63,6 +63,33 @@ fn filled(folder: &Path) -> State {
     state
 }
 
+/// The journal files of a store.
+fn journals(path: &Path) -> Vec<PathBuf> {
+    let is_journal = |file: &PathBuf| file.to_string_lossy().contains("journal-");
+    let files = fs::read_dir(path).unwrap().flatten().map(|file| file.path());
+    let mut files: Vec<_> = files.filter(is_journal).collect();
+    files.sort();
+    files
+}
+
+/// Has the database take over everything, as time does.
+fn settled(path: &Path) {
+    let (mut store, _) = SledStore::open(path).unwrap();
+    store.files.as_mut().unwrap().carry_over_all().unwrap();
+    let copy = path.with_extension("copy");
+    fs::create_dir(&copy).unwrap();
+    for file in fs::read_dir(path)
+        .unwrap()
+        .flatten()
+        .filter(|file| file.path().is_file())
+    {
+        fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+    }
+    drop(store);
+    fs::remove_dir_all(path).unwrap();
+    fs::rename(copy, path).unwrap();
+}
+
 fn snapshot_of(path: &Path) -> PathBuf {
     let is_snapshot = |file: &fs::DirEntry| file.file_name().to_string_lossy().starts_with("snap.");
     fs::read_dir(path)
@@ -139,12 +166,24 @@ fn a_damaged_or_stray_snapshot_loses_nothing() {
 }
 
 #[test]
-fn a_torn_log_opens_as_it_was_after_some_commit_and_says_what_it_lacks() {
-    for seed in 0..60u64 {
+fn a_torn_log_or_journal_opens_as_it_was_after_some_commit_and_says_what_it_lacks() {
+    for seed in 0..120u64 {
         let folder = tempfile::tempdir().unwrap();
         filled(folder.path());
         let path = folder.path().join("killed");
-        let mut bytes = fs::read(path.join("db")).unwrap();
+        // In the database, or what is in front of it.
+        let file = match seed < 60 {
+            true => {
+                settled(&path);
+                path.join("db")
+            }
+            false => journals(&path).remove(0),
+        };
+        let mut bytes = fs::read(&file).unwrap();
+        if seed >= 60 {
+            // Behind the commits there are only zeros.
+            bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1);
+        }
         let mut random = IdGenerator::from_seed(seed.into());
         let at = usize::try_from(random.next_u64()).unwrap() % bytes.len();
         match seed % 3 {
@@ -152,7 +191,7 @@ fn a_torn_log_opens_as_it_was_after_some_commit_and_says_what_it_lacks() {
             1 => bytes.iter_mut().skip(at).take(512).for_each(|byte| *byte = 0),
             _ => bytes[at] ^= 1 << (random.next_u64() % 8),
         }
-        fs::write(path.join("db"), bytes).unwrap();
+        fs::write(&file, bytes).unwrap();
         let (store, condition) = SledStore::open(&path).unwrap();
         let state = store.load().unwrap();
         let (index, version) = (
@@ -168,6 +207,77 @@ fn a_torn_log_opens_as_it_was_after_some_commit_and_says_what_it_lacks() {
         let expected = (condition != Condition::Replaced && index < 10).then_some(10);
         assert_eq!(store.newer_than(index).unwrap(), expected, "{seed} {condition:?}");
     }
+}
+
+#[test]
+fn what_is_carried_over_is_the_same_before_meanwhile_and_after_a_kill_and_leaves_no_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = filled(folder.path());
+    let path = folder.path().join("killed");
+    assert_eq!(journals(&path).len(), 1);
+    let (mut store, _) = SledStore::open(&path).unwrap();
+    store.commit(&sample(11)).unwrap();
+    // The rest of the last life is on its way by now.
+    store.commit(&sample(12)).unwrap();
+    let during = store.load().unwrap();
+    assert_eq!((during.index, during.versions.len()), (12, 12));
+    store
+        .commit(&[Delta::RemoveJob(job("web", 1).key())].into_iter().collect())
+        .unwrap();
+    store.files.as_mut().unwrap().carry_over_all().unwrap();
+    assert_eq!(journals(&path), Vec::<PathBuf>::new());
+    let after = store.load().unwrap();
+    assert_eq!((after.index, after.jobs.len(), after.versions.len()), (12, 0, 12));
+    store.commit(&sample(13)).unwrap();
+    let last = store.load().unwrap();
+    drop(store);
+    assert_eq!(
+        journals(&path),
+        Vec::<PathBuf>::new(),
+        "an orderly end leaves none"
+    );
+    assert_same(&loaded(&path).0, &last);
+    assert_same(&loaded(&folder.path().join("state")).0, &state);
+}
+
+#[test]
+fn commits_that_are_carried_over_twice_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = filled(folder.path());
+    let path = folder.path().join("killed");
+    let (kept, journal) = (folder.path().join("kept"), journals(&path).remove(0));
+    fs::copy(&journal, &kept).unwrap();
+    settled(&path);
+    // Killed before the file was removed.
+    fs::copy(&kept, &journal).unwrap();
+    assert_same(&loaded(&path).0, &state);
+}
+
+#[test]
+fn commits_behind_missing_ones_are_put_aside_and_not_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path());
+    let path = folder.path().join("killed");
+    let (mut store, _) = SledStore::open(&path).unwrap();
+    store.commit(&sample(11)).unwrap();
+    std::mem::forget(store.files.take());
+    let copy = folder.path().join("copy");
+    fs::create_dir(&copy).unwrap();
+    for file in ["conf", "db", "newest-index"] {
+        fs::copy(path.join(file), copy.join(file)).unwrap();
+    }
+    // The first ten commits are gone with their file.
+    let newest = journals(&path).pop().unwrap();
+    fs::copy(&newest, copy.join(newest.file_name().unwrap())).unwrap();
+    let (store, condition) = SledStore::open(&copy).unwrap();
+    let state = store.load().unwrap();
+    assert_eq!((condition, state.jobs.len()), (Condition::Sound, 0));
+    assert_eq!(store.newer_than(state.index).unwrap(), Some(11));
+    let aside = fs::read_dir(folder.path()).unwrap().flatten();
+    let aside: Vec<_> = aside
+        .filter(|it| it.file_name().to_string_lossy().contains("copy.damaged-"))
+        .collect();
+    assert_eq!(journals(&aside[0].path()).len(), 1);
 }
 
 #[test]
@@ -218,6 +328,7 @@ fn a_job_is_stored_with_its_newest_version_only_and_comes_back_as_the_same() {
         Delta::Job(new),
     ];
     store.commit(&deltas.into_iter().collect()).unwrap();
+    store.files.as_mut().unwrap().carry_over_all().unwrap();
     let db = &store.files().unwrap().db;
     assert!(db.get("jobs/default\0web").unwrap().unwrap().len() < 100);
     let state = store.load().unwrap();

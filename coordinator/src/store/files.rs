@@ -1,0 +1,253 @@
+//! What a store has open: the database, and the journal in front of it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use sled::Db;
+use tracing::error;
+
+use super::StoreError;
+use super::carry_over::{self, CarryOver, Work};
+use super::journal::{Backlog, Journal, Reader};
+use super::open;
+
+/// File beside the database that holds the index of the newest commit. It is written without waiting for the disk: it
+/// may be older than the database, and when it is newer, the database has lost something that it should not have.
+pub(super) const MARK: &str = "newest-index";
+
+/// sled's log in the database's folder.
+pub(super) const LOG: &str = "db";
+
+/// Room that sled needs on the disk beside the records themselves: segments, and its snapshot.
+const ROOM: u64 = 2 * 1024 * 1024;
+
+/// So many bytes in the journal are carried over into the database.
+const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The journal takes up no more than this part of what is left of the disk before that.
+const JOURNAL_SHARE: u64 = 8;
+
+/// An open store.
+pub(super) struct Files {
+    /// The database's folder, or the one beside it where it is filled before it takes its place.
+    pub(super) folder: PathBuf,
+    pub(super) db: Db,
+    /// sled's flush does not reach the disk by itself: it starts the writing and does not wait for it.
+    pub(super) log: File,
+    pub(super) mark: File,
+    pub(super) journal: Journal,
+    /// Journal files that are full and not being carried over, and how many bytes of commits are in them.
+    behind: Vec<PathBuf>,
+    bytes_behind: u64,
+    carry_over: Option<CarryOver>,
+}
+
+impl Files {
+    pub(super) fn open(folder: &Path, db: Db) -> Result<Self, StoreError> {
+        let path = folder.join(LOG);
+        let sync = |source| StoreError::Flush {
+            path: path.clone(),
+            source,
+        };
+        let log = File::open(&path).map_err(sync)?;
+        // The names of new files must survive a power cut as well.
+        for folder in [Some(folder), folder.parent()].into_iter().flatten() {
+            sync_folder(folder).map_err(sync)?;
+        }
+        let mark = folder.join(MARK);
+        let options = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&mark);
+        let mark = options.map_err(|source| failed_at(&mark, source))?;
+        let backlog = Backlog::find(folder, carry_over::position(&db)?);
+        let backlog = backlog.map_err(|source| failed_at(folder, source))?;
+        put_aside(folder, &backlog.severed)?;
+        remove_files(&backlog.done)?;
+        Ok(Self {
+            journal: Journal::new(folder, backlog.last + 1),
+            folder: folder.to_owned(),
+            db,
+            log,
+            mark,
+            behind: backlog.files,
+            bytes_behind: backlog.bytes,
+            carry_over: None,
+        })
+    }
+
+    /// Every record, those that are still in the journal included.
+    pub(super) fn records(
+        &self,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let newer = self.in_journal()?;
+        for entry in self.db.iter() {
+            let (key, record) = entry?;
+            if key != carry_over::POSITION && !newer.contains_key(&key[..]) {
+                each(&key, &record)?;
+            }
+        }
+        let kept = newer
+            .iter()
+            .filter_map(|(key, record)| Some((key, record.as_ref()?)));
+        kept.into_iter().try_for_each(|(key, record)| each(key, record))
+    }
+
+    /// What the journal has and the database has not.
+    fn in_journal(&self) -> Result<BTreeMap<Box<[u8]>, Option<Box<[u8]>>>, StoreError> {
+        let mut position = carry_over::position(&self.db)?;
+        let under_way = self.carry_over.iter().flat_map(|it| &it.files);
+        let mut paths: Vec<PathBuf> = under_way.chain(&self.behind).cloned().collect();
+        if self.journal.len() > 0 {
+            paths.push(self.journal.path());
+        }
+        let mut newer = BTreeMap::new();
+        for path in paths {
+            let mut reader = Reader::open(&path).map_err(|source| failed_at(&path, source))?;
+            while let Some(commit) = reader.next().map_err(|source| failed_at(&path, source))? {
+                if commit.number == position + 1 {
+                    position = commit.number;
+                    let changes = commit.changes();
+                    newer.extend(changes.map(|(key, record)| (key.into(), record.map(Into::into))));
+                }
+            }
+        }
+        Ok(newer)
+    }
+
+    /// Bytes of commits that the database has not taken over.
+    fn in_front(&self) -> u64 {
+        let under_way = self.carry_over.as_ref().map_or(0, |it| it.bytes);
+        under_way + self.bytes_behind + self.journal.len()
+    }
+
+    /// Bytes that are left on the disk, and that have to be when so many more are stored. sled must not find out by
+    /// itself.
+    fn room(&self, bytes: u64) -> Result<(u64, u64), StoreError> {
+        let folder = &self.folder;
+        let disk = rustix::fs::statvfs(folder).map_err(|source| failed_at(folder, source.into()))?;
+        let left = disk.f_bavail.saturating_mul(disk.f_frsize);
+        Ok((left, ROOM + 2 * (self.in_front() + bytes)))
+    }
+
+    /// An error when the disk has no room for so many bytes, whatever is done. Answers how much is left.
+    pub(super) fn make_room(&mut self, bytes: u64) -> Result<u64, StoreError> {
+        let (mut left, mut needed) = self.room(bytes)?;
+        if left < needed && self.in_front() > 0 {
+            self.carry_over_all()?;
+            (left, needed) = self.room(bytes)?;
+        }
+        if left >= needed {
+            return Ok(left);
+        }
+        Err(StoreError::Full {
+            path: self.folder.clone(),
+            left: left / 1024,
+            needed: needed / 1024,
+        })
+    }
+
+    /// Begins to carry over what has gathered in the journal, when that is much, or was there at the start.
+    pub(super) fn keep_up(&mut self, left: u64) -> Result<(), StoreError> {
+        let most = JOURNAL_BYTES.min(left / JOURNAL_SHARE);
+        if self.carry_over.is_some() {
+            if self.journal.len() < 2 * most {
+                return Ok(());
+            }
+            // The database cannot keep up, and whoever changes the state has to wait for it.
+            self.await_carry_over()?;
+        }
+        if self.journal.len() >= most || !self.behind.is_empty() {
+            self.start_carry_over()?;
+        }
+        Ok(())
+    }
+
+    fn start_carry_over(&mut self) -> Result<(), StoreError> {
+        let last = self.journal.next() - 1;
+        if self.journal.len() > 0 {
+            let journal = std::mem::replace(&mut self.journal, Journal::new(&self.folder, last + 1));
+            self.behind.push(journal.path());
+            self.bytes_behind += journal.len();
+        }
+        if self.behind.is_empty() {
+            return Ok(());
+        }
+        let log = self.log.try_clone();
+        let work = Work {
+            db: self.db.clone(),
+            log: log.map_err(|source| failed_at(&self.folder, source))?,
+            folder: self.folder.clone(),
+            last,
+        };
+        let (files, bytes) = (
+            std::mem::take(&mut self.behind),
+            std::mem::take(&mut self.bytes_behind),
+        );
+        self.carry_over = Some(CarryOver::start(work, files, bytes)?);
+        Ok(())
+    }
+
+    /// Learns of the end of what was under way, if it has ended.
+    pub(super) fn look_after_carry_over(&mut self) -> Result<(), StoreError> {
+        match &self.carry_over {
+            Some(under_way) if under_way.is_over() => self.await_carry_over(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for what is under way.
+    pub(super) fn await_carry_over(&mut self) -> Result<(), StoreError> {
+        let Some(under_way) = self.carry_over.take() else {
+            return Ok(());
+        };
+        remove_files(&under_way.finish()?)
+    }
+
+    /// Carries over everything that there is room for, and waits for that.
+    pub(super) fn carry_over_all(&mut self) -> Result<(), StoreError> {
+        self.await_carry_over()?;
+        let (left, needed) = self.room(0)?;
+        if left >= needed {
+            self.start_carry_over()?;
+            self.await_carry_over()?;
+        }
+        Ok(())
+    }
+}
+
+/// Keeps files that are of no use where somebody may look at them.
+fn put_aside(folder: &Path, files: &[PathBuf]) -> Result<(), StoreError> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let aside = open::aside(folder);
+    error!(path = %folder.display(), aside = %aside.display(), "journal put aside, commits in front of it are missing");
+    fs::create_dir_all(&aside).map_err(|source| failed_at(&aside, source))?;
+    for file in files {
+        let target = aside.join(file.file_name().unwrap_or_default());
+        fs::rename(file, target).map_err(|source| failed_at(file, source))?;
+    }
+    Ok(())
+}
+
+fn remove_files(files: &[PathBuf]) -> Result<(), StoreError> {
+    files
+        .iter()
+        .try_for_each(|file| fs::remove_file(file).map_err(|source| failed_at(file, source)))
+}
+
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+pub(super) fn failed_at(path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Folder {
+        path: path.to_owned(),
+        source,
+    }
+}
