@@ -80,7 +80,7 @@ mod tests {
         };
         Job {
             payload: Some("aGVsbG8=".to_owned()),
-            task_groups: Some(vec![group]),
+            task_groups: Some(vec![group].into()),
             ..Job::default()
         }
     }

@@ -42,17 +42,17 @@ pub(crate) struct Publisher {
 /// same one, turn by turn.
 #[derive(Debug, Default)]
 struct Packed {
-    /// Each with the job it was made of, and whether memory beyond what is reserved was allowed then.
-    specs: BTreeMap<SpecKey, (Arc<Job>, bool, JobSpec)>,
+    /// Each with whether memory beyond what is reserved was allowed when it was made.
+    specs: BTreeMap<SpecKey, (bool, JobSpec)>,
     /// What was packed since it was last empty.
     bytes: usize,
 }
 
 impl Packed {
-    fn of(&mut self, key: &SpecKey, job: &Arc<Job>, state: &State) -> JobSpec {
+    fn of(&mut self, key: &SpecKey, job: &Job, state: &State) -> JobSpec {
         let generous = state.scheduling_of(job.node_pool()).memory_oversubscription;
-        if let Some((packed, was_generous, spec)) = self.specs.get(key)
-            && Arc::ptr_eq(packed, job)
+        // A version never changes but in what agents do not look at: its status, and whether it is stable.
+        if let Some((was_generous, spec)) = self.specs.get(key)
             && *was_generous == generous
         {
             return spec.clone();
@@ -63,8 +63,7 @@ impl Packed {
         // All groups travel: another group of the same version may follow, and the specification is sent once.
         let spec = JobSpec::of(&as_allowed(job, generous), |_| true);
         self.bytes += spec.bytes.len();
-        self.specs
-            .insert(key.clone(), (Arc::clone(job), generous, spec.clone()));
+        self.specs.insert(key.clone(), (generous, spec.clone()));
         spec
     }
 }

@@ -422,7 +422,7 @@ impl Coordinator {
             touched.drained.insert(node.id);
         }
         let old = self.seen.insert(node.id, Arc::clone(node));
-        let changed = old.as_ref().is_none_or(|old| old.fingerprint != node.fingerprint);
+        let changed = old.as_ref().is_none_or(|old| !old.is_like(node));
         if node.is_schedulable() && (changed || old.is_some_and(|old| !old.is_schedulable())) {
             touched.roomier.insert(node.id);
         }

@@ -15,6 +15,7 @@ use holdfast_shared::time::Timestamp;
 
 use crate::options::Options;
 use crate::scheduler::fleet::Fleet;
+use crate::shapes::Shapes;
 use crate::state::{Delta, State};
 
 /// How many events a node remembers.
@@ -27,6 +28,8 @@ pub(crate) struct Ledger {
     pub(crate) state: State,
     /// The nodes of that state, as the scheduler looks at them.
     pub(crate) fleet: Fleet,
+    /// The groups of its jobs.
+    pub(crate) shapes: Shapes,
     /// Where new ids come from.
     pub(crate) ids: IdGenerator,
     /// The time of this turn.
@@ -38,11 +41,14 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(options: Options, state: State, seed: u128) -> Self {
+    pub(crate) fn new(options: Options, mut state: State, seed: u128) -> Self {
+        let mut shapes = Shapes::default();
+        shapes.share_all(&mut state);
         // A coordinator that is started twice with one seed must not give out the same ids twice.
         let seed = seed ^ (u128::from(state.index) << 64);
         Self {
             fleet: Fleet::of(&state),
+            shapes,
             state,
             ids: IdGenerator::from_seed(seed),
             now: Timestamp::ZERO,

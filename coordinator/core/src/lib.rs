@@ -45,6 +45,7 @@ pub mod rehearsal;
 mod report;
 pub mod scheduler;
 mod services;
+mod shapes;
 pub mod state;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 mod batch;
 mod carry_over;
 mod files;
+mod fingerprints;
 mod journal;
 mod open;
 mod record;

@@ -5,13 +5,18 @@
 //! enough.
 //!
 //! A job is stored once, with its newest version: the record of the job only names that. (Earlier programs wrote it out a
-//! second time, which is read as well.)
+//! second time, which is read as well.) What a node is like is a record of its own, too; earlier programs wrote it into the
+//! record of the node.
+
+use std::sync::Arc;
 
 use holdfast_coordinator_core::Delta;
-use holdfast_shared::id::JobKey;
+use holdfast_shared::id::{JobKey, NodeId};
+use holdfast_shared::model::{Fingerprint, Node};
 use serde::{Deserialize, Serialize};
 use serde_json::Serializer;
 
+use super::fingerprints;
 use super::terse::Terse;
 
 /// The version that is written; older ones are read.
@@ -37,6 +42,8 @@ pub(super) enum Record {
     Delta(Delta),
     /// Which version of a job is the current one.
     Current(JobKey, u64),
+    /// What a node is like.
+    Fingerprint(NodeId, Arc<Fingerprint>),
 }
 
 /// The record of a job.
@@ -49,18 +56,39 @@ struct Current {
 /// What the record of a job begins with, and no delta.
 const CURRENT: &[u8] = br#"{"CurrentVersion":"#;
 
-/// Appends the record of `delta` to `bytes`.
+/// The record of what a node is like.
+#[derive(Serialize, Deserialize)]
+struct Described {
+    #[serde(rename = "Fingerprint")]
+    node: (NodeId, Arc<Fingerprint>),
+}
+
+/// What such a record begins with, and no delta.
+const DESCRIBED: &[u8] = br#"{"Fingerprint":"#;
+
+/// Appends the record of `delta` to `bytes`. That of a node goes without its fingerprint.
 pub(super) fn encode(delta: &Delta, bytes: &mut Vec<u8>) {
-    bytes.push(VERSION);
-    let mut serializer = Serializer::with_formatter(bytes, Terse::default());
-    let written = match delta {
+    match delta {
         Delta::Job(job) => {
             let version = (job.key(), job.version());
-            Current { version }.serialize(&mut serializer)
+            write(&Current { version }, bytes);
         }
-        other => other.serialize(&mut serializer),
-    };
-    written.expect("deltas always serialize into memory");
+        Delta::Node(node) => write(&Delta::Node(Arc::new(fingerprints::without(node))), bytes),
+        other => write(other, bytes),
+    }
+}
+
+/// Appends the record of what `node` is like to `bytes`.
+pub(super) fn encode_fingerprint(node: &Node, bytes: &mut Vec<u8>) {
+    let node = (node.id, Arc::clone(&node.fingerprint));
+    write(&Described { node }, bytes);
+}
+
+fn write(record: &impl Serialize, bytes: &mut Vec<u8>) {
+    bytes.push(VERSION);
+    let mut serializer = Serializer::with_formatter(bytes, Terse::default());
+    let written = record.serialize(&mut serializer);
+    written.expect("records always serialize into memory");
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
@@ -71,6 +99,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
                 version: (job, version),
             } = serde_json::from_slice(json)?;
             Ok(Record::Current(job, version))
+        }
+        Some((&VERSION, json)) if json.starts_with(DESCRIBED) => {
+            let Described {
+                node: (node, fingerprint),
+            } = serde_json::from_slice(json)?;
+            Ok(Record::Fingerprint(node, fingerprint))
         }
         Some((&VERSION, json)) => Ok(Record::Delta(serde_json::from_slice(json)?)),
         Some((&version, _)) => Err(RecordError::Version(version)),

@@ -3,16 +3,19 @@
 //! A commit is durable once it is in the journal; from time to time a thread carries over into the database what has
 //! gathered there. What the database has not taken over yet is read from the journal.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use holdfast_coordinator_core::{Delta, State};
 use tracing::{error, warn};
 
 use super::batch::Batch;
 use super::files::{Files, LOG, MARK, failed_at};
+use super::fingerprints::Fingerprints;
 use super::journal::Frame;
 use super::open::{self, Condition};
 use super::record::Record;
@@ -24,6 +27,9 @@ const OLD: &str = "old";
 
 /// Databases that may be given up before only a restart helps.
 const GIVEN_UP_MAX: u32 = 16;
+
+/// What the keys of fingerprints begin with. It is no table.
+const FINGERPRINTS: &str = "fingerprints";
 
 /// Separates table and key; no table has it in its name.
 const SEPARATOR: char = '/';
@@ -40,6 +46,7 @@ pub struct SledStore {
     given_up: u32,
     /// Whether what lies in its place is not ours.
     is_foreign: bool,
+    fingerprints: Fingerprints,
 }
 
 impl SledStore {
@@ -54,6 +61,7 @@ impl SledStore {
             has_failed: false,
             given_up: 0,
             is_foreign: false,
+            fingerprints: Fingerprints::default(),
         };
         store.finish_exchange()?;
         let condition = store.reopen()?;
@@ -87,6 +95,7 @@ impl SledStore {
         if let Some(files) = self.files.take() {
             // Whatever is under way ends by itself, or never.
             std::mem::forget(files.db);
+            self.fingerprints = Fingerprints::default();
             self.has_failed = true;
             self.given_up += 1;
         }
@@ -157,8 +166,14 @@ impl SledStore {
         files.look_after_carry_over()?;
         let (mut frame, mut newest) = (Frame::new(), None);
         for (table, key, delta) in batch.iter() {
-            if let Delta::Meta { index, .. } = delta {
-                newest = Some(*index);
+            let fingerprint = || format!("{FINGERPRINTS}{SEPARATOR}{key}");
+            match delta {
+                Delta::Meta { index, .. } => newest = Some(*index),
+                Delta::Node(node) if !self.fingerprints.has(node) => {
+                    frame.put(&fingerprint(), |bytes| record::encode_fingerprint(node, bytes));
+                }
+                Delta::RemoveNode(_) => frame.remove(&fingerprint()),
+                _ => {}
             }
             let key = format!("{}{SEPARATOR}{key}", table.as_str());
             if delta.is_removal() {
@@ -175,6 +190,9 @@ impl SledStore {
             let marked = files.mark.write_all_at(&index.to_le_bytes(), 0);
             marked.map_err(|source| failed(files.folder.join(MARK), source))?;
         }
+        batch
+            .iter()
+            .for_each(|(_, _, delta)| self.fingerprints.note(delta));
         files.keep_up(left)
     }
 }
@@ -201,7 +219,7 @@ impl Store for SledStore {
 
     fn load(&self) -> Result<State, StoreError> {
         let mut state = State::default();
-        let (mut deltas, mut jobs) = (Vec::new(), Vec::new());
+        let (mut deltas, mut jobs, mut fingerprints) = (Vec::new(), Vec::new(), BTreeMap::new());
         self.files()?.records(|key, bytes| {
             let record = record::decode(bytes).map_err(|source| StoreError::Record {
                 key: String::from_utf8_lossy(key).replace('\u{0}', " "),
@@ -212,10 +230,18 @@ impl Store for SledStore {
                 Record::Delta(delta @ Delta::Meta { .. }) => state.apply(&delta),
                 Record::Delta(delta) => deltas.push(delta),
                 Record::Current(job, version) => jobs.push((job, version)),
+                Record::Fingerprint(node, fingerprint) => drop(fingerprints.insert(node, fingerprint)),
             }
             Ok(())
         })?;
-        deltas.iter().for_each(|delta| state.apply(delta));
+        for delta in &mut deltas {
+            if let Delta::Node(node) = delta
+                && let Some(fingerprint) = fingerprints.remove(&node.id)
+            {
+                Arc::make_mut(node).fingerprint = fingerprint;
+            }
+            state.apply(delta);
+        }
         for version in jobs {
             match state.versions.get(&version).cloned() {
                 Some(job) => state.apply(&Delta::Job(job)),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use holdfast_coordinator_core::{Delta, State};
 use holdfast_shared::id::{IdGenerator, NodeId};
-use holdfast_shared::model::Job;
+use holdfast_shared::model::{Eligibility, Job, Node, NodeStatus};
+use holdfast_shared::time::Timestamp;
 
 use super::*;
 use crate::store::deltas_of;
@@ -348,4 +349,77 @@ fn a_job_is_stored_with_its_newest_version_only_and_comes_back_as_the_same() {
     db.insert("jobs/default\0web", record).unwrap();
     let state = store.load().unwrap();
     assert_eq!(state.jobs.values().next().unwrap().version(), 0);
+}
+
+#[test]
+fn what_a_node_is_like_is_stored_when_it_changes_and_not_with_every_word_of_the_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let (mut store, _) = SledStore::open(&path).unwrap();
+    let id = NodeId::generate(&mut IdGenerator::from_seed(1));
+    let node = |name: &str, session: u64| {
+        let mut node = Node::clone(&blank(id));
+        Arc::make_mut(&mut node.fingerprint).name = name.repeat(100);
+        node.session = session;
+        Delta::Node(Arc::new(node))
+    };
+    let mut sizes = Vec::new();
+    for (name, session) in [("box", 1), ("box", 2), ("other", 3), ("other", 4)] {
+        let before = store.files().unwrap().journal.len();
+        store
+            .commit(&[node(name, session)].into_iter().collect())
+            .unwrap();
+        sizes.push(store.files().unwrap().journal.len() - before);
+        let state = store.load().unwrap();
+        let there = &state.nodes[&id];
+        assert_eq!((there.name(), there.session), (&*name.repeat(100), session));
+    }
+    assert!(
+        sizes[1] + 300 < sizes[0] && sizes[3] + 300 < sizes[2],
+        "{sizes:?}"
+    );
+    drop(store);
+
+    // As earlier programs wrote it, over what ours have written of another node.
+    let (mut store, _) = SledStore::open(&path).unwrap();
+    assert_eq!(store.load().unwrap().nodes[&id].name(), "other".repeat(100));
+    let old = NodeId::generate(&mut IdGenerator::from_seed(2));
+    let Delta::Node(mut written) = node("old", 1) else {
+        unreachable!()
+    };
+    Arc::make_mut(&mut written).id = old;
+    let mut record = vec![1];
+    serde_json::to_writer(&mut record, &Delta::Node(written)).unwrap();
+    let db = &store.files().unwrap().db;
+    db.insert(format!("nodes/{old}").as_bytes(), record).unwrap();
+    assert_eq!(store.load().unwrap().nodes[&old].name(), "old".repeat(100));
+
+    store
+        .commit(&[Delta::RemoveNode(id)].into_iter().collect())
+        .unwrap();
+    store.files.as_mut().unwrap().carry_over_all().unwrap();
+    let db = &store.files().unwrap().db;
+    assert_eq!(db.scan_prefix(b"fingerprints/").count(), 0);
+}
+
+fn blank(id: NodeId) -> Arc<Node> {
+    Arc::new(Node {
+        id,
+        fingerprint: Arc::default(),
+        status: NodeStatus::Ready,
+        status_description: String::new(),
+        status_since: Timestamp::ZERO,
+        eligibility: Eligibility::Eligible,
+        drain: None,
+        last_drain: None,
+        last_heard: Timestamp::ZERO,
+        session: 0,
+        generation: 0,
+        sent_generation: 0,
+        events: Vec::new(),
+        create_index: 0,
+        modify_index: 0,
+        missed_heartbeat_index: 0,
+        alloc_update_index: 0,
+    })
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::constraint::{Affinity, Constraint, Spread};
 use super::group::TaskGroup;
 use super::policy::{Migrate, Reschedule, Update};
+use super::shared::Shared;
 use crate::id::JobKey;
 use crate::time::Duration;
 
@@ -42,8 +43,8 @@ pub struct Job {
     pub constraints: Option<Vec<Constraint>>,
     /// What nodes should rather satisfy.
     pub affinities: Option<Vec<Affinity>>,
-    /// The groups, at least one.
-    pub task_groups: Option<Vec<TaskGroup>>,
+    /// The groups, at least one. Many jobs are the same but for their names.
+    pub task_groups: Option<Shared<Vec<TaskGroup>>>,
     /// How to roll out a change; groups may override it field by field.
     pub update: Option<Update>,
     /// Over which property to spread allocations.
@@ -179,7 +180,7 @@ impl Job {
 
     /// The groups.
     pub fn groups(&self) -> &[TaskGroup] {
-        self.task_groups.as_deref().unwrap_or_default()
+        self.task_groups.as_deref().map_or(&[], Vec::as_slice)
     }
 
     /// The group called `name`.

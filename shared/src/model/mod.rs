@@ -20,6 +20,7 @@ pub mod policy;
 pub mod restart;
 pub mod scheduling;
 pub mod service;
+pub mod shared;
 pub mod task;
 
 pub use allocation::{
@@ -49,6 +50,7 @@ pub use policy::{
 pub use restart::{RestartDecision, RestartWindow};
 pub use scheduling::{NodePool, PoolScheduling, Preemption, SchedulerAlgorithm, SchedulerConfiguration};
 pub use service::{Check, CheckRestart, Registration, Service};
+pub use shared::Shared;
 pub use task::{
     Action, Artifact, ChangeScript, DispatchPayload, Lifecycle, LifecycleHook, LogConfig, RequestedDevice,
     Resources, Task, Template, TemplateWait, VolumeMount,

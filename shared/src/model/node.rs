@@ -319,6 +319,7 @@ pub struct Node {
     /// The node.
     pub id: NodeId,
     /// What its agent found out.
+    #[serde(default, skip_serializing_if = "is_blank")]
     pub fingerprint: Arc<Fingerprint>,
     /// Whether it is in contact.
     pub status: NodeStatus,
@@ -355,7 +356,17 @@ pub struct Node {
     pub alloc_update_index: u64,
 }
 
+/// Whether nothing is said of what a node is like.
+fn is_blank(fingerprint: &Fingerprint) -> bool {
+    *fingerprint == Fingerprint::default()
+}
+
 impl Node {
+    /// Whether both are like each other: nothing that a fingerprint tells is different.
+    pub fn is_like(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.fingerprint, &other.fingerprint) || self.fingerprint == other.fingerprint
+    }
+
     /// The node's name.
     pub fn name(&self) -> &str {
         &self.fingerprint.name

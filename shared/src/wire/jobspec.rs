@@ -14,8 +14,9 @@ impl JobSpec {
     /// `job`, reduced to the groups that `wanted` accepts.
     pub fn of(job: &Job, wanted: impl Fn(&str) -> bool) -> Self {
         let mut reduced = job.clone();
-        if let Some(groups) = &mut reduced.task_groups {
-            groups.retain(|group| wanted(group.name()));
+        if job.task_groups.is_some() {
+            let kept = job.groups().iter().filter(|group| wanted(group.name()));
+            reduced.task_groups = Some(kept.cloned().collect());
         }
         let mut value = serde_json::to_value(&reduced).expect("a job is plain data");
         strip_nulls(&mut value);

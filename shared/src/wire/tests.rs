@@ -208,7 +208,7 @@ fn a_job_travels_with_the_wanted_groups_only_and_comes_out_as_it_went_in() {
     };
     let job = Job {
         id: Some("web".into()),
-        task_groups: Some(vec![group("a"), group("b")]),
+        task_groups: Some(vec![group("a"), group("b")].into()),
         version: Some(4),
         ..Job::default()
     };

@@ -94,6 +94,7 @@ pub(crate) fn register_version(ledger: &mut Ledger, mut job: Job) {
         .and_then(|it| it.status.clone())
         .or_else(|| Some("pending".into()));
     job.stable.get_or_insert(false);
+    ledger.shapes.share(&mut job);
     ledger.put_job(job);
     trim_versions(ledger, &key);
 }

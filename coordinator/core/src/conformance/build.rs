@@ -129,7 +129,7 @@ pub(super) fn job(value: &Value) -> Job {
         version: value["version"].as_u64(),
         create_index: value["create_index"].as_u64(),
         stop: value["stopped"].as_bool(),
-        task_groups: Some(vec![group]),
+        task_groups: Some(vec![group].into()),
         ..Job::default()
     }
 }

@@ -89,7 +89,7 @@ fn job(kind: &str, count: i64) -> Job {
     let mut job = Job {
         id: Some(kind.into()),
         kind: Some(kind.into()),
-        task_groups: Some(vec![group]),
+        task_groups: Some(vec![group].into()),
         ..Job::default()
     };
     job.canonicalize();

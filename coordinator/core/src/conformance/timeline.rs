@@ -57,7 +57,7 @@ impl Story {
         };
         let mut job = Job {
             id: Some("edge".into()),
-            task_groups: Some(vec![group]),
+            task_groups: Some(vec![group].into()),
             ..Job::default()
         };
         job.canonicalize();

@@ -94,9 +94,7 @@ impl Fleet {
         let known = self.rows.get(&node.id).copied();
         let row = known.unwrap_or_else(|| self.new_row(node.id));
         let old = self.nodes[row as usize].replace(Arc::clone(node));
-        let same = old
-            .as_ref()
-            .is_some_and(|old| old.fingerprint == node.fingerprint);
+        let same = old.as_ref().is_some_and(|old| old.is_like(node));
         if !same || old.is_some_and(|old| old.is_schedulable() != node.is_schedulable()) {
             self.reaches.clear();
         }
