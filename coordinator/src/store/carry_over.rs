@@ -1,4 +1,6 @@
 //! Carrying commits over from the journal into the database, on a thread of its own.
+//!
+//! The database is closed and opened afterwards: whatever its cache is told, it keeps in memory what it has touched.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,8 +9,8 @@ use std::thread::{self, JoinHandle};
 
 use sled::Db;
 
-use super::StoreError;
 use super::journal::Reader;
+use super::{StoreError, open};
 
 /// The record that holds the number of the last commit that was carried over. No table's records are called so.
 pub(super) const POSITION: &str = "journal";
@@ -29,7 +31,7 @@ pub(super) struct CarryOver {
     pub(super) files: Vec<PathBuf>,
     /// Bytes of commits in them.
     pub(super) bytes: u64,
-    thread: JoinHandle<Result<(), StoreError>>,
+    thread: JoinHandle<Result<Db, StoreError>>,
 }
 
 impl CarryOver {
@@ -48,11 +50,11 @@ impl CarryOver {
         self.thread.is_finished()
     }
 
-    /// Waits for its end; answers the files.
-    pub(super) fn finish(self) -> Result<Vec<PathBuf>, StoreError> {
+    /// Waits for its end; answers the files, and the database.
+    pub(super) fn finish(self) -> Result<(Vec<PathBuf>, Db), StoreError> {
         let panicked = |_| sled::Error::ReportableBug("the database panicked".into());
-        self.thread.join().map_err(panicked)??;
-        Ok(self.files)
+        let db = self.thread.join().map_err(panicked)??;
+        Ok((self.files, db))
     }
 }
 
@@ -69,13 +71,14 @@ pub(super) struct Work {
 }
 
 impl Work {
-    fn run(self, files: &[PathBuf]) -> Result<(), StoreError> {
-        let outcome = self.carry_over(files);
-        if outcome.is_err() {
+    fn run(self, files: &[PathBuf]) -> Result<Db, StoreError> {
+        if let Err(error) = self.carry_over(files) {
             // Its destructor may wait for ever once it has failed.
             std::mem::forget(self.db);
+            return Err(error);
         }
-        outcome
+        drop(self.db);
+        open::reopen(&self.folder)
     }
 
     /// In steps that hold whole commits: whatever a crash leaves of it is how the state was after some commit.

@@ -32,7 +32,8 @@ const JOURNAL_SHARE: u64 = 8;
 pub(super) struct Files {
     /// The database's folder, or the one beside it where it is filled before it takes its place.
     pub(super) folder: PathBuf,
-    pub(super) db: Db,
+    /// `None` while it takes something over.
+    pub(super) db: Option<Db>,
     /// sled's flush does not reach the disk by itself: it starts the writing and does not wait for it.
     pub(super) log: File,
     pub(super) mark: File,
@@ -70,7 +71,7 @@ impl Files {
         Ok(Self {
             journal: Journal::new(folder, backlog.last + 1),
             folder: folder.to_owned(),
-            db,
+            db: Some(db),
             log,
             mark,
             behind: backlog.files,
@@ -79,13 +80,18 @@ impl Files {
         })
     }
 
+    /// The database, when it is at rest.
+    pub(super) fn database(&self) -> Result<&Db, StoreError> {
+        self.db.as_ref().ok_or(StoreError::Closed)
+    }
+
     /// Every record, those that are still in the journal included.
     pub(super) fn records(
         &self,
         mut each: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let newer = self.in_journal()?;
-        for entry in self.db.iter() {
+        for entry in self.database()?.iter() {
             let (key, record) = entry?;
             if key != carry_over::POSITION && !newer.contains_key(&key[..]) {
                 each(&key, &record)?;
@@ -99,9 +105,8 @@ impl Files {
 
     /// What the journal has and the database has not.
     fn in_journal(&self) -> Result<BTreeMap<Box<[u8]>, Option<Box<[u8]>>>, StoreError> {
-        let mut position = carry_over::position(&self.db)?;
-        let under_way = self.carry_over.iter().flat_map(|it| &it.files);
-        let mut paths: Vec<PathBuf> = under_way.chain(&self.behind).cloned().collect();
+        let mut position = carry_over::position(self.database()?)?;
+        let mut paths = self.behind.clone();
         if self.journal.len() > 0 {
             paths.push(self.journal.path());
         }
@@ -179,8 +184,8 @@ impl Files {
         }
         let log = self.log.try_clone();
         let work = Work {
-            db: self.db.clone(),
             log: log.map_err(|source| failed_at(&self.folder, source))?,
+            db: self.db.take().ok_or(StoreError::Closed)?,
             folder: self.folder.clone(),
             last,
         };
@@ -205,7 +210,9 @@ impl Files {
         let Some(under_way) = self.carry_over.take() else {
             return Ok(());
         };
-        remove_files(&under_way.finish()?)
+        let (files, db) = under_way.finish()?;
+        self.db = Some(db);
+        remove_files(&files)
     }
 
     /// Carries over everything that there is room for, and waits for that.

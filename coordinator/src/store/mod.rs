@@ -11,7 +11,6 @@ mod journal;
 mod open;
 mod record;
 mod sled;
-mod terse;
 
 use std::path::PathBuf;
 

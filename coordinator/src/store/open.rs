@@ -7,7 +7,8 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sled::{Config, Db, Mode};
 use tracing::{error, warn};
@@ -16,6 +17,10 @@ use super::StoreError;
 
 /// Memory for cached pages. State is in memory anyway: the database is written, and read only at the start.
 const CACHE_BYTES: u64 = 2 * 1024 * 1024;
+
+/// How often, and after which pause, it is tried again to open a database that was closed a moment ago.
+const LOOKS: u32 = 100;
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How a database was when it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,12 +77,39 @@ fn repair(path: &Path, reason: &str) -> Result<(Db, Condition), StoreError> {
 
 fn refused(path: &Path, source: sled::Error) -> StoreError {
     let path = path.to_owned();
-    // sled has no kind of its own for it.
-    if source.to_string().contains("could not acquire lock") {
+    if is_locked(&source) {
         StoreError::Locked { path }
     } else {
         StoreError::Open { path, source }
     }
+}
+
+/// Opens the database in `path` that was sound and closed a moment ago.
+pub(super) fn reopen(path: &Path) -> Result<Db, StoreError> {
+    let mut patience = LOOKS;
+    loop {
+        match config(path).open() {
+            // A thread of its own may hold it a little longer.
+            Err(source) if is_locked(&source) && patience > 0 => {
+                patience -= 1;
+                thread::sleep(LOOK);
+            }
+            outcome => return outcome.map_err(|source| refused(path, source)),
+        }
+    }
+}
+
+fn is_locked(error: &sled::Error) -> bool {
+    // sled has no kind of its own for it.
+    error.to_string().contains("could not acquire lock")
+}
+
+fn config(path: &Path) -> Config {
+    Config::new()
+        .path(path)
+        .mode(Mode::LowSpace)
+        .cache_capacity(CACHE_BYTES)
+        .flush_every_ms(None)
 }
 
 /// Why one attempt failed.
@@ -100,12 +132,7 @@ impl From<sled::Error> for Attempt {
 /// Opens and reads everything once. sled panics on some damaged files.
 fn attempt(path: &Path) -> Result<Db, Attempt> {
     let read = || -> Result<Db, Attempt> {
-        let config = Config::new()
-            .path(path)
-            .mode(Mode::LowSpace)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None);
-        let db = config.open()?;
+        let db = config(path).open()?;
         for record in db.iter() {
             record?;
         }

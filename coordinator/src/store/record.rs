@@ -1,8 +1,7 @@
 //! One record: a version, then the delta that wrote it, as JSON.
 //!
 //! JSON because the model grows from month to month: fields that a record lacks get their default, and fields that the
-//! model no longer has are skipped. So a field that is null is not written. The version changes only when that is not
-//! enough.
+//! model no longer has are skipped. The version changes only when that is not enough.
 //!
 //! A job is stored once, with its newest version: the record of the job only names that. (Earlier programs wrote it out a
 //! second time, which is read as well.) What a node is like is a record of its own, too; earlier programs wrote it into the
@@ -14,10 +13,8 @@ use holdfast_coordinator_core::Delta;
 use holdfast_shared::id::{JobKey, NodeId};
 use holdfast_shared::model::{Fingerprint, Node};
 use serde::{Deserialize, Serialize};
-use serde_json::Serializer;
 
 use super::fingerprints;
-use super::terse::Terse;
 
 /// The version that is written; older ones are read.
 const VERSION: u8 = 1;
@@ -86,9 +83,7 @@ pub(super) fn encode_fingerprint(node: &Node, bytes: &mut Vec<u8>) {
 
 fn write(record: &impl Serialize, bytes: &mut Vec<u8>) {
     bytes.push(VERSION);
-    let mut serializer = Serializer::with_formatter(bytes, Terse::default());
-    let written = record.serialize(&mut serializer);
-    written.expect("records always serialize into memory");
+    serde_json::to_writer(bytes, record).expect("records always serialize into memory");
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Record, RecordError> {

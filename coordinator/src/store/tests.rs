@@ -167,6 +167,23 @@ fn a_damaged_or_stray_snapshot_loses_nothing() {
 }
 
 #[test]
+fn a_null_that_is_part_of_a_job_is_there_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let (mut store, _) = SledStore::open(&path).unwrap();
+    let text = r#"{"ID": "web", "TaskGroups": [{"Name": "g", "Tasks": [{"Name": "t",
+        "Config": {"none": null, "deep": [{"none": null}]}, "Identity": {"ExtraClaims": null}}]}]}"#;
+    let job: Arc<Job> = Arc::new(serde_json::from_str(text).unwrap());
+    let deltas = [Delta::JobVersion(Arc::clone(&job)), Delta::Job(Arc::clone(&job))];
+    store.commit(&deltas.into_iter().collect()).unwrap();
+    for _ in 0..2 {
+        // From the journal, then from the database.
+        assert_eq!(store.load().unwrap().jobs.values().next(), Some(&job));
+        store.files.as_mut().unwrap().carry_over_all().unwrap();
+    }
+}
+
+#[test]
 fn a_torn_log_or_journal_opens_as_it_was_after_some_commit_and_says_what_it_lacks() {
     for seed in 0..120u64 {
         let folder = tempfile::tempdir().unwrap();
@@ -218,10 +235,12 @@ fn what_is_carried_over_is_the_same_before_meanwhile_and_after_a_kill_and_leaves
     assert_eq!(journals(&path).len(), 1);
     let (mut store, _) = SledStore::open(&path).unwrap();
     store.commit(&sample(11)).unwrap();
-    // The rest of the last life is on its way by now.
+    // What the last life left is on its way by now.
+    assert!(store.files().unwrap().database().is_err());
     store.commit(&sample(12)).unwrap();
-    let during = store.load().unwrap();
-    assert_eq!((during.index, during.versions.len()), (12, 12));
+    store.files.as_mut().unwrap().await_carry_over().unwrap();
+    let then = store.load().unwrap();
+    assert_eq!((then.index, then.versions.len()), (12, 12));
     store
         .commit(&[Delta::RemoveJob(job("web", 1).key())].into_iter().collect())
         .unwrap();
@@ -302,7 +321,13 @@ fn a_record_of_a_newer_version_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let (mut store, _) = SledStore::open(&folder.path().join("state")).unwrap();
     store.commit(&sample(1)).unwrap();
-    store.files().unwrap().db.insert("jobs/x", b"\x02{}").unwrap();
+    store
+        .files()
+        .unwrap()
+        .database()
+        .unwrap()
+        .insert("jobs/x", b"\x02{}")
+        .unwrap();
     let error = store.load().unwrap_err();
     assert!(error.to_string().contains("`jobs/x`"), "{error}");
 }
@@ -330,7 +355,7 @@ fn a_job_is_stored_with_its_newest_version_only_and_comes_back_as_the_same() {
     ];
     store.commit(&deltas.into_iter().collect()).unwrap();
     store.files.as_mut().unwrap().carry_over_all().unwrap();
-    let db = &store.files().unwrap().db;
+    let db = store.files().unwrap().database().unwrap();
     assert!(db.get("jobs/default\0web").unwrap().unwrap().len() < 100);
     let state = store.load().unwrap();
     let current = state.jobs.values().next().unwrap();
@@ -390,7 +415,7 @@ fn what_a_node_is_like_is_stored_when_it_changes_and_not_with_every_word_of_the_
     Arc::make_mut(&mut written).id = old;
     let mut record = vec![1];
     serde_json::to_writer(&mut record, &Delta::Node(written)).unwrap();
-    let db = &store.files().unwrap().db;
+    let db = store.files().unwrap().database().unwrap();
     db.insert(format!("nodes/{old}").as_bytes(), record).unwrap();
     assert_eq!(store.load().unwrap().nodes[&old].name(), "old".repeat(100));
 
@@ -398,7 +423,7 @@ fn what_a_node_is_like_is_stored_when_it_changes_and_not_with_every_word_of_the_
         .commit(&[Delta::RemoveNode(id)].into_iter().collect())
         .unwrap();
     store.files.as_mut().unwrap().carry_over_all().unwrap();
-    let db = &store.files().unwrap().db;
+    let db = store.files().unwrap().database().unwrap();
     assert_eq!(db.scan_prefix(b"fingerprints/").count(), 0);
 }
 

@@ -158,6 +158,37 @@ fn a_store_that_is_damaged_in_any_file_stops_no_task_and_loses_nothing_silently(
 }
 
 #[test]
+fn a_journal_that_is_damaged_after_a_kill_stops_no_task_and_loses_nothing_silently() {
+    Fleet::scenario(|fleet| {
+        let mut site = Site::start(fleet, tasks::nodes(2))?;
+        site.run_job(&job("steady", 7521, 2, "", 50))?;
+        for number in 0..JOBS {
+            site.submit_job(&job(&format!("job-{number}"), 7522, 0, "", 50))?;
+        }
+        let steady = Tasks::started(&site, 7521, 2)?;
+        // An orderly end would leave no journal.
+        site.coordinator.kill(Signal::KILL)?;
+        let data = site.coordinator.data_dir();
+        let mut journals = files(&data)?;
+        journals.retain(|file| file.to_string_lossy().contains("journal-"));
+        ensure!(!journals.is_empty(), "no journal");
+        for file in journals {
+            let name = file.strip_prefix(&data)?.to_owned();
+            for (how, damage) in DAMAGES {
+                survives(&mut site, &steady, &format!("{} {how}", name.display()), |data| {
+                    Ok(damage(&data.join(&name))?)
+                })?;
+            }
+        }
+        site.coordinator.restart()?;
+        tasks::await_ready(&site)?;
+        let jobs = site.coordinator.read("/v1/jobs")?.as_array().map_or(0, Vec::len);
+        ensure!(jobs == JOBS + 1, "{jobs} jobs are there after a kill");
+        steady.are_untouched(&site)
+    });
+}
+
+#[test]
 fn a_store_without_its_damaged_snapshot_changes_no_node_until_an_operator_adopts_it() {
     Fleet::scenario(|fleet| {
         let mut site = Site::start(fleet, tasks::nodes(2))?;
