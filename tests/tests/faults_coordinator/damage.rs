@@ -99,7 +99,8 @@ fn survives(
     );
     steady.are_untouched(site).with_context(|| what.to_owned())?;
     site.coordinator.kill(Signal::TERM)?;
-    if confesses && jobs == 0 {
+    // A journal ends where it is damaged; only what stands behind a gap is put aside.
+    if confesses && jobs == 0 && !what.contains("journal-") {
         let aside = files(&data)?
             .iter()
             .any(|file| file.to_string_lossy().contains("damaged-"));
@@ -173,6 +174,10 @@ fn a_journal_that_is_damaged_after_a_kill_stops_no_task_and_loses_nothing_silent
         journals.retain(|file| file.to_string_lossy().contains("journal-"));
         ensure!(!journals.is_empty(), "no journal");
         for file in journals {
+            // Behind the commits there are only zeros, which may be damaged as anybody likes.
+            let mut bytes = fs::read(&file)?;
+            bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1));
+            fs::write(&file, bytes)?;
             let name = file.strip_prefix(&data)?.to_owned();
             for (how, damage) in DAMAGES {
                 survives(&mut site, &steady, &format!("{} {how}", name.display()), |data| {
