@@ -18,6 +18,9 @@ pub(super) const POSITION: &str = "journal";
 /// The database takes over so many bytes of commits in one step.
 const STEP_BYTES: usize = 4 * 1024 * 1024;
 
+/// Keys, with what is stored under them, or nothing.
+pub(super) type Changes = BTreeMap<Box<[u8]>, Option<Box<[u8]>>>;
+
 /// The number of the last commit that was carried over.
 pub(super) fn position(db: &Db) -> Result<u64, StoreError> {
     let record = db.get(POSITION)?;
@@ -125,7 +128,7 @@ fn unreadable(path: &Path, source: std::io::Error) -> StoreError {
 struct Step {
     /// Number of the last commit in it.
     position: u64,
-    changes: BTreeMap<Box<[u8]>, Option<Box<[u8]>>>,
+    changes: Changes,
     bytes: usize,
 }
 

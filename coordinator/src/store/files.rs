@@ -1,6 +1,5 @@
 //! What a store has open: the database, and the journal in front of it.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -8,7 +7,7 @@ use sled::Db;
 use tracing::error;
 
 use super::StoreError;
-use super::carry_over::{self, CarryOver, Work};
+use super::carry_over::{self, CarryOver, Changes, Work};
 use super::journal::{Backlog, Journal, Reader};
 use super::open;
 
@@ -104,13 +103,13 @@ impl Files {
     }
 
     /// What the journal has and the database has not.
-    fn in_journal(&self) -> Result<BTreeMap<Box<[u8]>, Option<Box<[u8]>>>, StoreError> {
+    fn in_journal(&self) -> Result<Changes, StoreError> {
         let mut position = carry_over::position(self.database()?)?;
         let mut paths = self.behind.clone();
         if self.journal.len() > 0 {
             paths.push(self.journal.path());
         }
-        let mut newer = BTreeMap::new();
+        let mut newer = Changes::new();
         for path in paths {
             let mut reader = Reader::open(&path).map_err(|source| failed_at(&path, source))?;
             while let Some(commit) = reader.next().map_err(|source| failed_at(&path, source))? {
