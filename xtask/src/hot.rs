@@ -3,7 +3,7 @@
 //!
 //! To be run when the agent has grown and `cargo xtask measure --only pss` says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
@@ -40,6 +40,9 @@ const TAIL: &str = "} } INSERT BEFORE .text;\n";
 /// How long nothing happens: longer than the pauses between two of anything that an idle agent does.
 const IDLE: Duration = Duration::from_secs(150);
 
+/// What runs the agent and tells which of its code that takes. No debugger: the agent is to be killed and waited for as ever.
+const WATCHER: &str = "qemu-x86_64";
+
 /// Fewer functions than any agent needs: the watcher saw nothing.
 const LEAST: usize = 500;
 
@@ -50,8 +53,10 @@ pub(crate) fn run_task() -> anyhow::Result<ExitCode> {
         work()?;
         return Ok(ExitCode::SUCCESS);
     }
+    // Before anything is built: this program may be among it.
+    let own = std::env::current_exe().context("this program has a path")?;
     setup::run_quietly()?;
-    setup::provide("valgrind", "valgrind")?;
+    setup::provide(WATCHER, "qemu-user")?;
     let dir = target_dir().join("hot");
     let (watched, calls) = (dir.join("watched"), dir.join("calls"));
     for fresh in [&watched, &calls] {
@@ -59,18 +64,17 @@ pub(crate) fn run_task() -> anyhow::Result<ExitCode> {
         let _ = fs::remove_dir_all(fresh);
         fs::create_dir_all(fresh)?;
     }
-    let agent = prepare(&watched, &calls)?;
+    prepare(&watched, &calls)?;
     println!("watching an agent at work: some minutes");
-    let own = std::env::current_exe().context("this program has a path")?;
     run(Command::new(own).arg("hot").env(BINARIES, &watched))?;
 
-    let mut functions = BTreeSet::new();
+    let mut sections = BTreeSet::new();
     for entry in fs::read_dir(&calls)? {
-        functions.append(&mut called(&fs::read_to_string(entry?.path())?, &agent));
+        let text = fs::read(entry?.path())?;
+        sections.extend(entered(&String::from_utf8_lossy(&text)).map(section));
     }
-    let count = functions.len();
+    let count = sections.len();
     ensure!(count > LEAST, "only {count} functions were seen");
-    let sections: BTreeSet<String> = functions.iter().map(|it| section(it)).collect();
     let list: String = sections.iter().map(|it| format!("*({it})\n")).collect();
     fs::write(lean_script(), format!("{HEAD}{list}{TAIL}"))?;
     println!("{count} functions stand in {}", lean_script().display());
@@ -78,8 +82,8 @@ pub(crate) fn run_task() -> anyhow::Result<ExitCode> {
 }
 
 /// Builds what takes part, and fills the folder that the harness takes it from: the agent starts under a watcher, which
-/// writes what was called to `calls`. Answers where the agent itself is.
-fn prepare(watched: &Path, calls: &Path) -> anyhow::Result<String> {
+/// writes what was called to `calls`.
+fn prepare(watched: &Path, calls: &Path) -> anyhow::Result<()> {
     let builds = target_dir();
     run(cargo().args(["build", "--quiet", "--locked", "--workspace", "--bins"]))?;
     for entry in fs::read_dir(builds.join("debug"))? {
@@ -107,17 +111,17 @@ fn prepare(watched: &Path, calls: &Path) -> anyhow::Result<String> {
         TRIPLE,
     ]);
     command
-        .args(lean(TRIPLE))
+        .args(lean(TRIPLE)?)
         .arg("--target-dir")
         .arg(builds.join("hot"));
     run(&mut command)?;
     let agent = builds.join("hot").join(TRIPLE).join("edge/holdfast-agent");
     let script = watched.join("holdfast-agent");
-    let (agent, calls) = (agent.display().to_string(), calls.display());
-    let watcher = format!("valgrind --quiet --tool=callgrind --demangle=no --callgrind-out-file={calls}/%p");
-    fs::write(&script, format!("#!/bin/sh\nexec {watcher} {agent} \"$@\"\n"))?;
+    let (agent, calls) = (agent.display(), calls.display());
+    let watch = format!("{WATCHER} -cpu max -d in_asm -D $(mktemp -p {calls}) {agent}");
+    fs::write(&script, format!("#!/bin/sh\nexec {watch} \"$@\"\n"))?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
-    Ok(agent)
+    Ok(())
 }
 
 /// What an agent does in its life.
@@ -138,39 +142,14 @@ fn work() -> anyhow::Result<()> {
     agent.kill(Signal::TERM)
 }
 
-/// The functions of the program `object` that callgrind saw: format version 1, names compressed.
-fn called(text: &str, object: &str) -> BTreeSet<String> {
-    let mut names = BTreeMap::new();
-    let mut objects = BTreeMap::new();
-    let (mut is_ours, mut ids) = (false, BTreeSet::new());
-    for line in text.lines() {
-        if let Some(value) = line.strip_prefix("ob=") {
-            is_ours = resolve(value, &mut objects) == Some(object);
-        } else if let Some(value) = line.strip_prefix("cob=") {
-            resolve(value, &mut objects);
-        } else if let Some(value) = line.strip_prefix("cfn=") {
-            resolve(value, &mut names);
-        } else if let Some(value) = line.strip_prefix("fn=")
-            && let Some(name) = resolve(value, &mut names)
-            && is_ours
-        {
-            // A function that calls itself is told apart by the depth of its calls.
-            ids.insert(name.split('\'').next().unwrap_or(name).to_owned());
-        }
-    }
-    ids
+/// The functions in what qemu says of the code that it translated: `IN: name` before the instructions of each block.
+fn entered(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("IN: "))
+        .filter(|name| !name.is_empty())
 }
 
-/// `(7) name` where a name is told for the first time, `(7)` from then on.
-fn resolve<'a, 'm>(value: &'a str, names: &'m mut BTreeMap<&'a str, &'a str>) -> Option<&'m str> {
-    let (id, name) = value.split_once(')')?;
-    if let Some(name) = name.strip_prefix(' ') {
-        names.insert(id, name);
-    }
-    names.get(id).copied()
-}
-
-/// The section that the compiler puts a function into, as a pattern: the hash of a crate, references back into the name
+/// The section that the compiler puts a function into, `.text.NAME` or `.text.unlikely.NAME`, as a pattern: the hash of a crate, references back into the name
 /// (their numbers depend on the hashes' lengths) and the number of a function without a name of its own are left open.
 fn section(function: &str) -> String {
     let name = match function.rsplit_once('.') {
@@ -178,9 +157,9 @@ fn section(function: &str) -> String {
         _ => function.to_owned(),
     };
     if !name.starts_with("_R") {
-        return format!(".text.{name}");
+        return format!(".text*.{name}");
     }
-    let mut pattern = String::from(".text.");
+    let mut pattern = String::from(".text*.");
     let mut rest = name.as_str();
     while let Some(first) = rest.chars().next() {
         let mark = ["Cs", "B"].into_iter().find(|mark| rest.starts_with(mark));
@@ -208,15 +187,15 @@ mod tests {
     #[test]
     fn a_pattern_leaves_open_what_changes_from_build_to_build() {
         let cases = [
-            ("main", ".text.main"),
-            ("ring_core_0_17_14__x25519", ".text.ring_core_0_17_14__x25519"),
+            ("main", ".text*.main"),
+            ("ring_core_0_17_14__x25519", ".text*.ring_core_0_17_14__x25519"),
             (
                 "_RNvNtNtCsdeXkLZg1Pva_3std3sys4args",
-                ".text._RNvNtNtCs*_3std3sys4args",
+                ".text*._RNvNtNtCs*_3std3sys4args",
             ),
             (
                 "_RNvMs3_NtCs8d5_5allocNtB5_6Global18alloc_impl.2342",
-                ".text._RNvMs3_NtCs*_5allocNtB*_6Global18alloc_impl.*",
+                ".text*._RNvMs3_NtCs*_5allocNtB*_6Global18alloc_impl.*",
             ),
         ];
         for (function, pattern) in cases {
@@ -225,10 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn only_functions_of_the_program_itself_are_listed() {
-        let text = "ob=(1) /lib/ld.so\nfn=(1) _dl_start\n0 1\ncob=(2) /opt/agent\ncfn=(2) main\ncalls=1 0\n0 5\n\n\
-                    ob=(2)\nfn=(2)\n0 3\n\nfn=(3) _RNv4loop'2\n0 9\n";
-        let expected = BTreeSet::from(["main".to_owned(), "_RNv4loop".to_owned()]);
-        assert_eq!(called(text, "/opt/agent"), expected);
+    fn every_function_that_was_entered_is_listed() {
+        let text = "IN: main\n0x40: 48 89 e7  movq %rsp, %rdi\n\nIN: \n0x50: c3  retq\n\nIN: _RNv4loop\n";
+        assert_eq!(entered(text).collect::<Vec<_>>(), ["main", "_RNv4loop"]);
     }
 }

@@ -8,6 +8,7 @@ mod target;
 mod toolchain;
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs};
@@ -73,8 +74,15 @@ pub(crate) fn run_task(options: &Options) -> anyhow::Result<ExitCode> {
 
 /// What cargo is told besides the profile, so that it links without what is never read. Only what is measured is linked so
 /// yet: that the linkers of the other targets take it has not been tried.
-pub(crate) fn lean(triple: &str) -> [String; 2] {
+///
+/// # Errors
+/// When the script cannot be read.
+pub(crate) fn lean(triple: &str) -> anyhow::Result<[String; 2]> {
+    // Cargo does not look into the script: its content stands in a symbol that nobody needs, so that a new one is used.
+    let mut content = DefaultHasher::new();
+    fs::read(lean_script())?.hash(&mut content);
     let mut arguments = vec![
+        format!("--defsym=holdfast_lean={}", content.finish() as u32),
         format!("-T,{}", lean_script().display()),
         "--no-eh-frame-hdr".to_owned(),
     ];
@@ -86,7 +94,7 @@ pub(crate) fn lean(triple: &str) -> [String; 2] {
     let mut flags = vec!["\"-Csymbol-mangling-version=v0\"".to_owned()];
     flags.extend(arguments.iter().map(|it| format!("\"-Clink-arg=-Wl,{it}\"")));
     let flags = format!("target.{triple}.rustflags=[{}]", flags.join(","));
-    ["--config".to_owned(), flags]
+    Ok(["--config".to_owned(), flags])
 }
 
 /// What the linker is told, made by `cargo xtask hot`.

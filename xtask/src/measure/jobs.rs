@@ -135,9 +135,13 @@ pub(super) fn allocations(coordinator: &Coordinator, job: &str) -> anyhow::Resul
 
 /// How many allocations of a job run.
 pub(crate) fn running(coordinator: &Coordinator, job: &str) -> anyhow::Result<usize> {
-    let all = allocations(coordinator, job)?;
+    Ok(count_running(&allocations(coordinator, job)?))
+}
+
+/// How many of these allocations run.
+pub(super) fn count_running(allocs: &[Value]) -> usize {
     let runs = |alloc: &&Value| alloc["ClientStatus"] == "running" && alloc["DesiredStatus"] == "run";
-    Ok(all.iter().filter(runs).count())
+    allocs.iter().filter(runs).count()
 }
 
 /// Stops a job, forgets it, and waits until nothing of it runs on the agent's machine.
