@@ -115,7 +115,11 @@ fn prepare(watched: &Path, calls: &Path) -> anyhow::Result<()> {
         .arg("--target-dir")
         .arg(builds.join("hot"));
     run(&mut command)?;
-    let agent = builds.join("hot").join(TRIPLE).join("edge/holdfast-agent");
+    let agent = builds
+        .join("hot")
+        .join(TRIPLE)
+        .join("edge")
+        .join("holdfast-agent");
     let script = watched.join("holdfast-agent");
     let (agent, calls) = (agent.display(), calls.display());
     let watch = format!("{WATCHER} -cpu max -d in_asm -D $(mktemp -p {calls}) {agent}");
