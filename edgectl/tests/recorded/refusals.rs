@@ -25,15 +25,16 @@ fn refusals() -> Vec<(Value, Vec<&'static str>)> {
         ),
         (
             json!({"NodesEvaluated": 9, "NodesFiltered": 9, "ClassFiltered": {"large": 2, "small": 7}, "ConstraintFiltered": {
-                "${attr.os.version} version >= 2": 1, "${meta.rack} distinct_property 2": 1, "distinct_hosts": 2,
+                "${attr.os.version} version >= 2": 1, "distinct_hosts": 2,
+                "distinct_property: ${meta.rack}=r1 used by 2 allocs": 1,
                 "missing compatible host volumes": 1, "missing devices": 1, "missing drivers": 2,
                 "missing host network \"lan\" for port \"http\"": 1}}),
             vec![
                 "Class \"large\": 2 nodes excluded by filter",
                 "Class \"small\": 7 nodes excluded by filter",
                 "Constraint \"${attr.os.version} version >= 2\": 1 nodes excluded by filter",
-                "Constraint \"${meta.rack} distinct_property 2\": 1 nodes excluded by filter",
                 "Constraint \"distinct_hosts\": 2 nodes excluded by filter",
+                "Constraint \"distinct_property: ${meta.rack}=r1 used by 2 allocs\": 1 nodes excluded by filter",
                 "Constraint \"missing compatible host volumes\": 1 nodes excluded by filter",
                 "Constraint \"missing devices\": 1 nodes excluded by filter",
                 "Constraint \"missing drivers\": 2 nodes excluded by filter",

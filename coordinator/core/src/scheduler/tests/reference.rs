@@ -250,10 +250,13 @@ impl<'a> Reference<'a> {
             } else {
                 it.right.parse().unwrap()
             };
-            let room =
-                property(&it.left, node).is_some_and(|value| self.distinct(&it.left, &value, *scope) < limit);
-            if !room {
-                return Err(text(it));
+            let Some(value) = property(&it.left, node) else {
+                return Err(format!("missing property {:?}", it.left));
+            };
+            let uses = self.distinct(&it.left, &value, *scope);
+            if uses >= limit {
+                let name = &it.left;
+                return Err(format!("distinct_property: {name}={value} used by {uses} allocs"));
             }
         }
         Ok(())

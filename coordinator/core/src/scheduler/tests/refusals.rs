@@ -158,7 +158,7 @@ fn a_node_that_does_not_qualify_is_filtered_for_a_reason_and_by_class() {
                 &asks("${node.datacenter}", "distinct_property", "1"),
                 &none,
             ),
-            "${node.datacenter} distinct_property 1",
+            "distinct_property: ${node.datacenter}=dc1 used by 1 allocs",
         ),
     ] {
         let (report, verdict) = refused(&state, &job);
