@@ -152,15 +152,18 @@ impl<'a> Both<'a> {
     fn place(&mut self, number: u128, group: &'a TaskGroup, seen: &mut Seen) {
         let nodes: Vec<NodeId> = self.slow.nodes.iter().map(|node| node.id).collect();
         let penalized: BTreeSet<NodeId> = nodes.into_iter().filter(|_| self.dice.one_in(6)).collect();
+        // As a system job is placed, or what is bound to where it was; the node may be none of the job's.
+        let anywhere: Vec<NodeId> = self.slow.all.iter().map(|node| node.id).collect();
+        let only = self.dice.one_in(4).then(|| self.dice.pick(&anywhere));
         let wanted = Wanted {
             job: self.job,
             group,
             penalized: &penalized,
-            only: None,
+            only,
         };
         let found = self.fast.place(&mut self.fleet, &self.now, &wanted);
         let penalized: Vec<NodeId> = penalized.iter().copied().collect();
-        let outcome = self.slow.place(group, &penalized);
+        let outcome = self.slow.place(group, &penalized, only);
         compare(self.seed, found.as_ref().map_err(|report| &**report), &outcome);
         let Ok(placement) = found else { return };
         seen.placed += 1;

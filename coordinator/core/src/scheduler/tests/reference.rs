@@ -68,10 +68,25 @@ enum Unfit {
 }
 
 impl<'a> Reference<'a> {
-    pub(super) fn place(&mut self, group: &'a TaskGroup, penalized: &[NodeId]) -> Outcome {
-        let outcome = self.find(group, penalized, false);
+    /// A place for one more of the group, on the node `only` if there is one.
+    pub(super) fn place(
+        &mut self,
+        group: &'a TaskGroup,
+        penalized: &[NodeId],
+        only: Option<NodeId>,
+    ) -> Outcome {
+        let all = self.nodes.clone();
+        let cursor = self.cursor;
+        if let Some(only) = only {
+            self.nodes.retain(|node| node.id == only);
+            self.cursor = 0;
+        }
+        let mut outcome = self.find(group, penalized, false);
         if outcome.found.is_empty() && self.preempts {
-            return self.find(group, penalized, true);
+            outcome = self.find(group, penalized, true);
+        }
+        if only.is_some() {
+            (self.nodes, self.cursor) = (all, cursor);
         }
         outcome
     }
