@@ -74,18 +74,24 @@ pub(crate) fn run_task(options: &Options) -> anyhow::Result<ExitCode> {
 /// What cargo is told besides the profile, so that it links without what is never read. Only what is measured is linked so
 /// yet: that the linkers of the other targets take it has not been tried.
 pub(crate) fn lean(triple: &str) -> [String; 2] {
-    let script = root().join("xtask/src/cross/lean.ld");
-    let mut arguments = vec![format!("-T,{}", script.display()), "--no-eh-frame-hdr".to_owned()];
+    let mut arguments = vec![
+        format!("-T,{}", lean_script().display()),
+        "--no-eh-frame-hdr".to_owned(),
+    ];
     if triple.ends_with("-gnu") {
         // Packed relocations: zig, which links the others, has no such option.
         arguments.push("-z,pack-relative-relocs".to_owned());
     }
-    let flags: Vec<String> = arguments
-        .iter()
-        .map(|it| format!("\"-Clink-arg=-Wl,{it}\""))
-        .collect();
+    // Names that tell which function it is, also where a function is generic.
+    let mut flags = vec!["\"-Csymbol-mangling-version=v0\"".to_owned()];
+    flags.extend(arguments.iter().map(|it| format!("\"-Clink-arg=-Wl,{it}\"")));
     let flags = format!("target.{triple}.rustflags=[{}]", flags.join(","));
     ["--config".to_owned(), flags]
+}
+
+/// What the linker is told, made by `cargo xtask hot`.
+pub(crate) fn lean_script() -> PathBuf {
+    root().join("xtask/src/cross/lean.ld")
 }
 
 /// Folder for cross builds: apart, so that they never wait for, or undo, everyday ones.

@@ -79,7 +79,7 @@ fn build(dir: &std::path::Path, built: &[Built]) -> anyhow::Result<()> {
 }
 
 /// The computer that measures.
-const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+pub(crate) const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
 fn builds() -> PathBuf {
     target_dir()

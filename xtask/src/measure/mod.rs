@@ -8,7 +8,7 @@ pub(crate) mod build;
 mod disk;
 mod fleet;
 mod gone;
-mod jobs;
+pub(crate) mod jobs;
 mod launch;
 mod link;
 mod node;
