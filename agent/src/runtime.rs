@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use holdfast_agent_core::{Agent, Effect, Exit, Input, Link, LocalDelta, Recovery, TaskInput, TaskRef};
 use holdfast_drivers::{DriverEvent, DriverInfo, Drivers, Found, TaskId};
-use holdfast_shared::wire::Held;
+use holdfast_shared::wire::{FromAgent, Held};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
 
@@ -147,8 +147,11 @@ impl Runtime {
         }
         for effect in rest {
             match effect {
-                // Should the agent be killed now, the driver still knows how the task ended.
-                Effect::Remove(..) if behind => self.held_back.push(effect),
+                // Should the agent be killed now, the driver still knows how the task ended, and no operator relies on what
+                // is forgotten then.
+                Effect::Remove(..) | Effect::Publish(FromAgent::Answer(_)) if behind => {
+                    self.held_back.push(effect);
+                }
                 effect => self.execute(effect),
             }
         }
@@ -345,6 +348,7 @@ fn log_delta(delta: &LocalDelta) {
         }
         LocalDelta::Catalog(catalog) => tracing::info!(revision = catalog.revision, "catalog"),
         LocalDelta::Meta(meta) => tracing::info!(keys = meta.len(), "meta changed by an operator"),
+        LocalDelta::BeginningAnew(allocs) => tracing::info!(allocs = allocs.len(), "allocations begin anew"),
     }
 }
 

@@ -222,18 +222,6 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Its process id, on the host.
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub fn process_id(&self) -> anyhow::Result<u32> {
-        Ok(self
-            .process
-            .as_ref()
-            .context("the coordinator does not run")?
-            .pid())
-    }
-
     /// Leaves the coordinator running when this value is gone: its fleet is handed over.
     pub fn let_go(self) {
         // Destructors end what they stand for; what is left open ends with this process.

@@ -60,7 +60,7 @@ fn an_idle_agent_pings_and_does_nothing_else() {
         let coordinator = Coordinator::start(fleet, CoordinatorPlan::default())?;
         let agent = Agent::start(fleet, &coordinator, AgentPlan::new("box"))?;
         agent.await_status(&coordinator, "ready", PATIENCE)?;
-        let pid = agent.process_id()?;
+        let pid = agent.pid()?;
         // The last of what begins with a start: the network's own chatter, and the first look at the drivers.
         idle(Duration::from_secs(8));
         let counts = || -> anyhow::Result<(u64, u64, usize)> {
@@ -95,7 +95,7 @@ fn ten_containers_cost_an_agent_little_memory_and_little_flash() {
         let quiet = AgentPlan::new("box").flag("--log-level").flag("warn");
         let agent = Agent::start(fleet, &coordinator, quiet.images(busybox))?;
         agent.await_status(&coordinator, "ready", PATIENCE)?;
-        let pid = agent.process_id()?;
+        let pid = agent.pid()?;
         let before = (anonymous_bytes(pid)?, handed_bytes(pid)?);
         let file = coordinator.machine.dir().join("ten.nomad.hcl");
         std::fs::write(&file, TEN)?;
@@ -166,7 +166,7 @@ fn restart_each(agent: &Agent, all_run: impl Fn() -> anyhow::Result<()>) -> anyh
 fn an_idle_node_costs_the_coordinator_little_memory() {
     Fleet::scenario(|fleet| {
         let coordinator = Coordinator::start(fleet, CoordinatorPlan::default())?;
-        let pid = coordinator.process_id()?;
+        let pid = coordinator.pid()?;
         let machine = fleet.machine("crowd")?;
         let before = anonymous_bytes(pid)?;
         let plan = LoadPlan {

@@ -9,6 +9,7 @@ mod conformance;
 mod cross;
 mod demo;
 mod fuzz;
+mod hot;
 mod measure;
 mod repository;
 mod setup;
@@ -50,6 +51,8 @@ enum Task {
     Bench(bench::Options),
     /// Measure the figures that Holdfast promises, and print them beside their targets and the best peer's
     Measure(measure::Options),
+    /// Watch an agent at work, and renew the list of functions that are linked side by side
+    Hot,
     /// Build the agent and edgectl as static binaries for the boxes in firmware-targets/
     Cross(cross::Options),
 }
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Task::Bite(options) => bite::run_task(&options),
         Task::Bench(options) => bench::run_task(&options),
         Task::Measure(options) => measure::run_task(&options),
+        Task::Hot => hot::run_task(),
         Task::Cross(options) => cross::run_task(&options),
     };
     match result {

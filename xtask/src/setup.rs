@@ -71,6 +71,15 @@ pub(crate) fn run_task() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Installs `package` when no program is called `program`: for tools that only one task needs.
+pub(crate) fn provide(program: &str, package: &str) -> anyhow::Result<()> {
+    if has_program(program) {
+        return Ok(());
+    }
+    println!("installing {package} (as root)");
+    run(apt_get().args(["install", "--yes", "--no-install-recommends", package]))
+}
+
 fn is_missing(needed: &Needed) -> bool {
     !needed.programs.iter().any(|program| has_program(program))
 }

@@ -33,7 +33,8 @@ pub struct Agent {
     /// Allocations that run here and whose records were lost: reported, and left alone until the coordinator says what is
     /// to become of them.
     pub(crate) orphans: BTreeSet<AllocId>,
-    /// Allocations that begin anew, once everything of theirs has ended.
+    /// Allocations that begin anew, once everything of theirs has ended. Stored: what was begun is finished, whoever is
+    /// killed meanwhile.
     pub(crate) beginning_anew: BTreeSet<AllocId>,
     /// What operators changed of the node's meta.
     pub(crate) meta: MetaChanges,
@@ -65,7 +66,7 @@ impl Agent {
             health: Health::default(),
             templates: Templates::default(),
             orphans: BTreeSet::new(),
-            beginning_anew: BTreeSet::new(),
+            beginning_anew: state.beginning_anew,
             meta: state.meta,
             dirty: BTreeSet::new(),
             deltas: Vec::new(),

@@ -207,6 +207,7 @@ impl Agent {
         self.allocs.remove(&id);
         self.health.forget(id);
         self.templates.forget(id);
+        self.set_beginning_anew(id, false);
         self.persist(LocalDelta::RemoveAlloc(id));
         self.effect(Effect::Destroy(id));
     }

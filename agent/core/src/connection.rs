@@ -1,5 +1,7 @@
 //! Contact with the coordinator: what an agent says when it begins, and what its absence means (nearly nothing).
 
+use std::collections::VecDeque;
+
 use holdfast_shared::model::Fingerprint;
 use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::{FromAgent, KEEP_ALIVES_PER_HEARTBEAT, Register};
@@ -10,6 +12,9 @@ use crate::effect::Effect;
 /// The keep-alive when the fingerprint names none.
 const KEEP_ALIVE_DEFAULT: Duration = Duration::from_secs(30);
 
+/// How many orders of a session are known again.
+const ORDERS_REMEMBERED: usize = 256;
+
 /// Contact with the coordinator.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -17,6 +22,8 @@ pub(crate) struct Connection {
     since: Timestamp,
     last_heard: Timestamp,
     heartbeat_at: Timestamp,
+    /// The last orders of this session.
+    orders: VecDeque<u64>,
 }
 
 impl Connection {
@@ -27,6 +34,7 @@ impl Connection {
             since: now,
             last_heard: now,
             heartbeat_at: now,
+            orders: VecDeque::new(),
         }
     }
 
@@ -40,6 +48,18 @@ impl Connection {
         self.session
     }
 
+    /// Whether an order was not heard of before: a broker may deliver it again.
+    pub(crate) fn is_new(&mut self, order: u64) -> bool {
+        if self.orders.contains(&order) {
+            return false;
+        }
+        if self.orders.len() == ORDERS_REMEMBERED {
+            self.orders.pop_front();
+        }
+        self.orders.push_back(order);
+        true
+    }
+
     pub(crate) const fn status(&self) -> (bool, Timestamp) {
         (self.session.is_some(), self.since)
     }
@@ -48,6 +68,7 @@ impl Connection {
 impl Agent {
     pub(crate) fn on_link_up(&mut self, session: u64) {
         self.connection.session = Some(session);
+        self.connection.orders.clear();
         self.connection.since = self.now.mono;
         self.connection.heard(self.now.mono);
         self.register();

@@ -19,9 +19,9 @@ const SIGNALED: &str = "Restart Signaled";
 const NOT_RUNNING: &str = "Task not running";
 
 impl Agent {
-    /// Obeys an order of this session. One of an earlier session comes too late: nobody waits for it any more.
+    /// Obeys an order of this session, once. One of an earlier session comes too late: nobody waits for it any more.
     pub(crate) fn on_order(&mut self, order: Order) {
-        if self.connection.session() != Some(order.session) {
+        if self.connection.session() != Some(order.session) || !self.connection.is_new(order.number) {
             return;
         }
         let outcome = match order.deed {
@@ -43,7 +43,7 @@ impl Agent {
         }
         let (reason, names) = match tasks {
             RestartTasks::All => {
-                self.beginning_anew.insert(id);
+                self.set_beginning_anew(id, true);
                 return Ok(());
             }
             RestartTasks::Running => ("User requested running tasks to restart", running(record)),
@@ -71,7 +71,7 @@ impl Agent {
             return;
         }
         let Some(record) = self.allocs.get(&id).filter(|record| !record.stopping) else {
-            self.beginning_anew.remove(&id);
+            self.set_beginning_anew(id, false);
             return;
         };
         for task in running(record) {
@@ -87,8 +87,21 @@ impl Agent {
         if self.allocs[&id].tasks.values().any(|task| is_busy(task.phase)) {
             return;
         }
-        self.beginning_anew.remove(&id);
+        self.set_beginning_anew(id, false);
         self.await_turns(id);
+    }
+
+    /// Notes that an allocation begins anew, or no longer does.
+    pub(crate) fn set_beginning_anew(&mut self, id: AllocId, begins: bool) {
+        let allocs = &mut self.beginning_anew;
+        let changed = if begins {
+            allocs.insert(id)
+        } else {
+            allocs.remove(&id)
+        };
+        if changed {
+            self.persist(LocalDelta::BeginningAnew(self.beginning_anew.clone()));
+        }
     }
 
     fn await_turns(&mut self, id: AllocId) {

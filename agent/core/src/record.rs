@@ -1,6 +1,6 @@
 //! What an agent keeps in its store: records, and the changes to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_shared::id::{AllocId, JobKey};
 use holdfast_shared::model::{ClientStatus, MetaChanges, TaskState};
@@ -137,6 +137,8 @@ pub enum LocalDelta {
     Catalog(Catalog),
     /// What operators changed of the node's meta.
     Meta(MetaChanges),
+    /// The allocations that begin anew.
+    BeginningAnew(BTreeSet<AllocId>),
 }
 
 /// Everything the agent keeps, as it is loaded at its start.
@@ -152,6 +154,8 @@ pub struct LocalState {
     pub catalog: Catalog,
     /// What operators changed of the node's meta.
     pub meta: MetaChanges,
+    /// The allocations that begin anew.
+    pub beginning_anew: BTreeSet<AllocId>,
 }
 
 impl LocalState {
@@ -172,6 +176,7 @@ impl LocalState {
             LocalDelta::RemoveSpec(key) => self.specs.retain(|spec| spec_key(spec) != key),
             LocalDelta::Catalog(catalog) => self.catalog = catalog,
             LocalDelta::Meta(meta) => self.meta = meta,
+            LocalDelta::BeginningAnew(allocs) => self.beginning_anew = allocs,
         }
     }
 }

@@ -28,6 +28,9 @@ pub use writer::Writer;
 /// Room that sled needs on the disk beside the records themselves: a segment of its log, and its snapshot.
 const ROOM: u64 = 1024 * 1024;
 
+/// Bytes of a segment of sled's log: its default.
+const SEGMENT: u64 = 512 * 1024;
+
 /// Databases that may be given up before only a restart helps: each takes up memory until the process ends.
 const GIVEN_UP_MAX: usize = 16;
 
@@ -395,8 +398,20 @@ impl Engine {
                 source,
             },
         })?;
+        self.round_up().map_err(|error| failed(&self.path, error))?;
         // sled's flush leaves the bytes in the disk's cache (sync_file_range); a power cut would take them.
         self.log.sync_data().map_err(|error| failed(&self.path, error))
+    }
+
+    /// Makes the log as long as its last segment will be: while a file grows, every flush writes its length as well. What
+    /// follows the last change reads as zeros, with which sled itself fills up the segment when it opens.
+    fn round_up(&self) -> io::Result<()> {
+        let length = self.log.metadata()?.len();
+        let rounded = length.next_multiple_of(SEGMENT);
+        if length == rounded {
+            return Ok(());
+        }
+        self.log.set_len(rounded)
     }
 
     fn apply(&self, changes: &Changes<'_>) -> Result<(), sled::Error> {

@@ -125,7 +125,7 @@ fn attempt(path: &Path) -> Result<(Engine, Records), Failure> {
             .flush_every_ms(None)
             .open()?;
         let records = record::load(&db)?;
-        let log = File::open(log_file(path))?;
+        let log = File::options().write(true).open(log_file(path))?;
         let path = path.to_owned();
         Ok((Engine { path, db, log }, records))
     };

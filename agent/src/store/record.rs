@@ -16,6 +16,7 @@ pub(super) const BOOT: &[u8] = b"boot";
 pub(super) const HELD: &[u8] = b"held";
 const CATALOG: &[u8] = b"catalog";
 const META: &[u8] = b"meta";
+const ANEW: &[u8] = b"anew";
 const ALLOC: &[u8] = b"alloc/";
 const SPEC: &[u8] = b"spec/";
 
@@ -25,6 +26,10 @@ pub(super) fn encode(delta: &LocalDelta) -> (Vec<u8>, Option<Vec<u8>>) {
         LocalDelta::Held(held) => (HELD.to_vec(), Some(bytes(held))),
         LocalDelta::Catalog(catalog) => (CATALOG.to_vec(), Some(bytes(catalog))),
         LocalDelta::Meta(meta) => (META.to_vec(), Some(bytes(meta))),
+        LocalDelta::BeginningAnew(allocs) => {
+            let some = (!allocs.is_empty()).then(|| bytes(allocs));
+            (ANEW.to_vec(), some)
+        }
         LocalDelta::Alloc(record) => (alloc_key(record.assigned.id.0), Some(bytes(record))),
         LocalDelta::RemoveAlloc(id) => (alloc_key(id.0), None),
         LocalDelta::Spec(spec) => (
@@ -43,6 +48,8 @@ pub(super) fn decode(key: &[u8], value: &[u8], state: &mut LocalState) -> Option
         LocalDelta::Catalog(read(value)?)
     } else if key == META {
         LocalDelta::Meta(read(value)?)
+    } else if key == ANEW {
+        LocalDelta::BeginningAnew(read(value)?)
     } else if key.starts_with(ALLOC) {
         LocalDelta::Alloc(read(value)?)
     } else if key.starts_with(SPEC) {

@@ -81,6 +81,7 @@ fn deltas() -> Vec<LocalDelta> {
             services: Vec::new(),
         }),
     ];
+    all.push(LocalDelta::BeginningAnew([AllocId(2)].into()));
     all.extend((0..20).map(alloc));
     all
 }

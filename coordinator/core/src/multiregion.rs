@@ -1,8 +1,8 @@
 //! Jobs of several regions: each region's own copy, and in which order their deployments go on
 //! (`scheduling-semantics.md` 4.6).
 //!
-//! The copy is made when a job is registered. The order is a pure machine: this coordinator knows no other regions yet, and so
-//! nothing but the recorded cases drives it so far.
+//! The copy is made when a job is admitted, be it to register it or to plan it. The order is a pure machine: this coordinator
+//! knows no other regions yet, and so nothing but the recorded cases drives it so far.
 
 use holdfast_shared::model::{DeploymentStatus, Job, MultiregionStrategy};
 

@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     by_number: BTreeMap<u64, Pending>,
-    /// Those that are not sent yet.
-    unsent: BTreeMap<u64, Deed>,
+    /// Those that are not sent yet, in the order in which they were given.
+    unsent: Vec<(u64, Deed)>,
 }
 
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Orders {
             until: ledger.now + PATIENCE,
         };
         self.by_number.insert(number, pending);
-        self.unsent.insert(number, deed);
+        self.unsent.push((number, deed));
         Ok(())
     }
 
@@ -66,7 +66,7 @@ impl Orders {
             };
             match contacts.live_session(ledger, pending.node) {
                 None => {
-                    self.unsent.insert(number, deed);
+                    self.unsent.push((number, deed));
                 }
                 Some(session) => {
                     let order = Order {
@@ -88,7 +88,7 @@ impl Orders {
         let outcome = match answer.refusal {
             Some(text) => Err(Refusal::Invalid(text)),
             None => Ok(Response {
-                index: ledger.index(),
+                index: ledger.state.index,
                 ..Response::default()
             }),
         };

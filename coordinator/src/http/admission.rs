@@ -5,7 +5,7 @@
 use std::sync::{Arc, LazyLock};
 
 use holdfast_api::JobValidateResponse;
-use holdfast_coordinator_core::State as Snapshot;
+use holdfast_coordinator_core::{State as Snapshot, multiregion};
 use holdfast_jobspec::{Surroundings, Validation};
 use holdfast_shared::model::{Constraint, Job, Network, Service, Task, TaskGroup};
 use serde_json::{Value, json};
@@ -30,16 +30,19 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    /// Looks at a job as it was submitted to a region in this state.
-    pub(super) fn of(job: Job, state: &Snapshot) -> Self {
+    /// Looks at a job as it was submitted to `region` in this state.
+    pub(super) fn of(job: Job, state: &Snapshot, region: &str) -> Self {
         let (pool, is_known) = (job.node_pool().to_owned(), state.has_pool(job.node_pool()));
         let surroundings = Surroundings {
             memory_oversubscription: state.scheduling_of(&pool).memory_oversubscription,
             // No other pool matters, and to list all of them is work.
             node_pools: Some(is_known.then_some(pool).into_iter().collect()),
             namespaces: None,
+            region: Some(region.to_owned()),
         };
-        Self::within(job, &surroundings)
+        let mut admission = Self::within(job, &surroundings);
+        multiregion::localize(&mut admission.job, region);
+        admission
     }
 
     fn within(mut job: Job, surroundings: &Surroundings) -> Self {
@@ -180,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_consul_service_becomes_a_built_in_one_with_a_warning() {
-        let admission = Admission::of(submitted(), &Snapshot::default());
+        let admission = Admission::of(submitted(), &Snapshot::default(), "global");
         let group = &admission.job.groups()[0];
         assert_eq!(group.services()[0].provider, "nomad");
         assert!(
@@ -207,7 +210,11 @@ mod tests {
         ] {
             let mut job = submitted();
             job.node_pool = Some(pool.to_owned());
-            assert_eq!(Admission::of(job, &state).verdict().error, error, "{pool:?}");
+            assert_eq!(
+                Admission::of(job, &state, "global").verdict().error,
+                error,
+                "{pool:?}"
+            );
         }
     }
 
@@ -218,7 +225,7 @@ mod tests {
             let mut job = submitted();
             let task = &mut job.task_groups.as_mut().unwrap()[0].tasks.as_mut().unwrap()[0];
             task.resources.get_or_insert_default().memory_max_mb = Some(512);
-            let mut warnings = Admission::of(job, state).validation.warnings;
+            let mut warnings = Admission::of(job, state, "global").validation.warnings;
             warnings
                 .retain(|it| it.starts_with("Memory oversubscription is not enabled; Task \"app.server\""));
             warnings
@@ -234,8 +241,8 @@ mod tests {
     #[test]
     fn what_was_admitted_once_is_admitted_as_the_same() {
         let state = Snapshot::default();
-        let once = Admission::of(submitted(), &state).job;
-        let twice = Admission::of(once.clone(), &state).job;
+        let once = Admission::of(submitted(), &state, "global").job;
+        let twice = Admission::of(once.clone(), &state, "global").job;
         assert_eq!(once.specification(), twice.specification());
     }
 }

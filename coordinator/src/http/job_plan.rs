@@ -30,7 +30,7 @@ pub(super) async fn plan(
     }
     let job = jobs::placed(&app, &ask, *job)?;
     let (state, now) = (app.runtime.snapshots.load(), app.clock.now());
-    let (job, warnings) = Admission::of(job, &state).accepted()?;
+    let (job, warnings) = Admission::of(job, &state, &app.identity.region).accepted()?;
     let index = state.index;
     // A plan of a large job is work for a while.
     let planned = tokio::task::spawn_blocking(move || {

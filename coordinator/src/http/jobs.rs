@@ -52,7 +52,8 @@ pub(super) async fn submit(app: &App, ask: &Ask, request: JobRegisterRequest) ->
     } = request;
     let job = job.ok_or_else(|| Problem::bad_request("Job must be specified"))?;
     let job = placed(app, ask, *job)?;
-    let (job, warnings) = Admission::of(job, &app.runtime.snapshots.load()).accepted()?;
+    let (job, warnings) =
+        Admission::of(job, &app.runtime.snapshots.load(), &app.identity.region).accepted()?;
     if !warnings.is_empty() {
         warn!(job = %job.key(), warnings, "job registered with warnings");
     }
@@ -116,7 +117,7 @@ pub(super) async fn validate(State(app): Shared, ask: Ask, bytes: Bytes) -> Resu
         .job
         .ok_or_else(|| Problem::bad_request("Job must be specified"))?;
     let state = app.runtime.snapshots.load();
-    let verdict = Admission::of(*job, &state).verdict();
+    let verdict = Admission::of(*job, &state, &app.identity.region).verdict();
     Ok(answer::json(&verdict, state.index, ask.pretty))
 }
 

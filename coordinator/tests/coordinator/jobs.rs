@@ -198,3 +198,51 @@ async fn launched_jobs_are_listed_counted_and_survive_a_restart() {
     assert!(source["Source"].as_str().unwrap().contains("parameterized"));
     coordinator.stop().await;
 }
+
+/// A job of these regions, whose group leaves its count to them.
+fn of_regions(regions: &[(&str, u64)]) -> Value {
+    let mut job = crate::support::job("web");
+    let region = |(name, count): &(&str, u64)| json!({"Name": name, "Count": count});
+    job["Multiregion"] = json!({"Regions": regions.iter().map(region).collect::<Vec<_>>()});
+    job["TaskGroups"][0]["Count"] = json!(0);
+    job
+}
+
+#[tokio::test]
+async fn of_a_job_of_several_regions_only_this_regions_part_runs_and_everybody_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = Coordinator::start(folder.path(), &[]).await;
+    let body = json!({ "Job": of_regions(&[("global", 2), ("east", 1)]), "Diff": true });
+    let note = "job \"web\" runs in region \"global\" only: deployments over regions are not available yet, and nothing \
+                happens in \"east\"";
+    for path in ["/v1/job/web/plan", "/v1/validate/job", "/v1/jobs"] {
+        let answer = put(&coordinator, path, &body).await;
+        let warnings = answer["Warnings"].as_str().unwrap();
+        assert!(warnings.contains(note), "{path}: {answer}");
+    }
+    let stored = coordinator.get("/v1/job/web").await.json();
+    assert_eq!(stored["TaskGroups"][0]["Count"], 2);
+    // Planned again, it is what it is.
+    let plan = put(&coordinator, "/v1/job/web/plan", &body).await;
+    assert_eq!(plan["Diff"]["Type"], "None", "{plan}");
+    assert_eq!(plan["Annotations"]["DesiredTGUpdates"]["app"]["Place"], 2);
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_of_other_regions_is_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = Coordinator::start(folder.path(), &[]).await;
+    let body = json!({ "Job": of_regions(&[("west", 2), ("east", 1)]) });
+    let why = "job \"web\" is for the regions \"west\", \"east\", and this is region \"global\": deployments over regions \
+               are not available yet; register it in one of them, or remove its multiregion block";
+    for path in ["/v1/job/web/plan", "/v1/jobs"] {
+        let answer = coordinator.put(path, &body).await;
+        assert_eq!(answer.status, 400, "{path}: {}", answer.body);
+        assert!(answer.body.contains(why), "{path}: {}", answer.body);
+    }
+    let verdict = put(&coordinator, "/v1/validate/job", &body).await;
+    assert!(verdict["Error"].as_str().unwrap().contains(why), "{verdict}");
+    assert_eq!(coordinator.get("/v1/job/web").await.status, 404);
+    coordinator.stop().await;
+}

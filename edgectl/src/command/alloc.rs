@@ -1,22 +1,19 @@
 //! `alloc status`: one allocation, its tasks, and what happened to them; what can be done with it is in `act`.
 
 pub mod act;
-
-use std::collections::BTreeMap;
+mod tasks;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use holdfast_api::{AllocatedTask, Allocation, AllocationListStub, AllocationMetric, Evaluation, TaskState};
-use holdfast_shared::model::Lifecycle;
+use holdfast_api::{Allocation, AllocationListStub, Evaluation};
 use holdfast_shared::time::{Duration, Timestamp};
 use serde_json::Value;
 
-use super::stats::{self, AllocUsage, TaskUsage};
-use super::{NodeNames, Verbosity, allocations};
+use super::{NodeNames, Verbosity, allocations, placement, stats};
 use crate::client::{Request, segment};
 use crate::ids::{self, Match};
 use crate::output::json::Format;
-use crate::output::{Labels, Table, size, time};
+use crate::output::{Labels, Table, time};
 use crate::session::{DONE, Exit, FAILED, Session};
 
 /// What can be asked about allocations.
@@ -134,7 +131,7 @@ fn show(session: &mut Session<'_>, args: &Status, it: &Allocation) -> Result<()>
     }
     if args.short {
         session.console.line("");
-        session.console.section("Tasks", short_tasks(it));
+        session.console.section("Tasks", tasks::in_short(it));
         return Ok(());
     }
     checks(session, it);
@@ -144,10 +141,12 @@ fn show(session: &mut Session<'_>, args: &Status, it: &Allocation) -> Result<()>
             .error(format_args!("\nCouldn't retrieve stats: {error}"));
         None
     });
-    tasks(session, args, it, usage.as_ref());
+    tasks::show(session, args, it, usage.as_ref());
     if let Some(metric) = it.metrics.as_ref().filter(|_| args.how.verbose) {
         session.console.line("");
-        session.console.section("Placement Metrics", scores(metric));
+        let mut lines = placement::reasons(metric, "  ");
+        lines.push(placement::scores(metric).to_string());
+        session.console.section("Placement Metrics", lines.join("\n"));
     }
     Ok(())
 }
@@ -201,12 +200,13 @@ fn basics(session: &Session<'_>, it: &Allocation, how: Verbosity) -> Result<Labe
         }
     }
     if how.verbose {
-        placement(&mut labels, it);
+        counts(&mut labels, it);
     }
     Ok(labels)
 }
 
-fn placement(labels: &mut Labels, it: &Allocation) {
+/// How many nodes were looked at for it.
+fn counts(labels: &mut Labels, it: &Allocation) {
     let Some(metric) = &it.metrics else { return };
     labels.push("Evaluated Nodes", metric.nodes_evaluated);
     labels.push("Filtered Nodes", metric.nodes_filtered);
@@ -298,215 +298,4 @@ fn checks(session: &mut Session<'_>, it: &Allocation) {
     let table = Table::new(["Service", "Task", "Name", "Mode", "Status"]).rows(rows);
     session.console.line("");
     session.console.section("Nomad Service Checks:", table);
-}
-
-fn short_tasks(it: &Allocation) -> Table {
-    Table::new(["Name", "State", "Last Event", "Time", "Lifecycle"]).rows(ordered(it).into_iter().map(
-        |(name, state)| {
-            let last = state.events.last();
-            [
-                name.to_owned(),
-                state.state.clone(),
-                last.map(|event| event.kind.clone()).unwrap_or_default(),
-                last.map(|event| time::stamp(Timestamp(event.time)))
-                    .unwrap_or_default(),
-                lifecycle(it, name).map_or_else(|| "main".to_owned(), describe),
-            ]
-        },
-    ))
-}
-
-/// Its tasks in the order in which they run, each with its state.
-fn ordered(it: &Allocation) -> Vec<(&str, &TaskState)> {
-    let mut tasks: Vec<(&str, &TaskState)> = it
-        .task_states
-        .iter()
-        .map(|(name, state)| (name.as_str(), state))
-        .collect();
-    let turn =
-        |name: &str| match lifecycle(it, name).map(|it| (it.hook.as_str(), it.sidecar.unwrap_or(false))) {
-            Some(("prestart", false)) => 0,
-            Some(("prestart", true)) => 1,
-            None => 2,
-            Some(("poststart", _)) => 3,
-            Some(_) => 4,
-        };
-    tasks.sort_by_key(|(name, _)| (turn(name), *name));
-    tasks
-}
-
-fn lifecycle<'a>(it: &'a Allocation, task: &str) -> Option<&'a Lifecycle> {
-    it.allocated_resources
-        .as_ref()?
-        .task_lifecycles
-        .get(task)?
-        .as_ref()
-}
-
-fn describe(it: &Lifecycle) -> String {
-    let sidecar = if it.sidecar.unwrap_or(false) {
-        " sidecar"
-    } else {
-        ""
-    };
-    format!("{}{sidecar}", it.hook)
-}
-
-fn tasks(session: &mut Session<'_>, args: &Status, it: &Allocation, usage: Option<&AllocUsage>) {
-    let none = BTreeMap::new();
-    let sizes = it.allocated_resources.as_ref().map_or(&none, |all| &all.tasks);
-    let measured = usage.and_then(|usage| usage.tasks.as_ref());
-    for (name, state) in ordered(it) {
-        let hook = lifecycle(it, name)
-            .map(|it| format!(" ({})", describe(it)))
-            .unwrap_or_default();
-        let title = session
-            .console
-            .bold(&format!("Task {name:?}{hook} is {:?}", state.state));
-        session.console.line(format_args!("\n{title}"));
-        let usage = measured.and_then(|tasks| tasks.get(name));
-        if let Some(size) = sizes.get(name) {
-            session
-                .console
-                .line(format_args!("Task Resources:\n{}", resources(it, size, usage)));
-        }
-        if let Some(usage) = usage.filter(|_| args.stats) {
-            usage_in_detail(session, usage);
-        }
-        session
-            .console
-            .line(format_args!("\nTask Events:\n{}", times(state)));
-        session
-            .console
-            .line(format_args!("\nRecent Events:\n{}", events(state)));
-    }
-}
-
-fn resources(it: &Allocation, size: &AllocatedTask, usage: Option<&TaskUsage>) -> Table {
-    let usage = usage.and_then(|usage| usage.resource_usage.as_ref());
-    let cpu = usage
-        .and_then(|it| it.cpu_stats.as_ref())
-        .map(|it| format!("{:.0}/", it.total_ticks));
-    let memory = usage
-        .and_then(|it| it.memory_stats.as_ref())
-        .map(|it| format!("{}/", size::bytes(it.bytes())));
-    let limit = match size.memory.memory_max_mb {
-        0 => String::new(),
-        max => format!(
-            " (max {})",
-            size::mebibytes(i64::try_from(max).unwrap_or(i64::MAX))
-        ),
-    };
-    let mebibytes = |count: u64| size::mebibytes(i64::try_from(count).unwrap_or(i64::MAX));
-    let disk = it
-        .allocated_resources
-        .as_ref()
-        .map_or(0, |all| all.shared.disk_mb);
-    let ports = size.networks.iter().flat_map(|network| {
-        let all = network.dynamic_ports.iter().chain(&network.reserved_ports);
-        all.map(|port| format!("{}: {}:{}", port.label, network.ip, port.value))
-            .collect::<Vec<_>>()
-    });
-    let mut ports = ports.collect::<Vec<_>>().into_iter();
-    let mut table = Table::new(["CPU", "Memory", "Disk", "Addresses"]).with_blanks();
-    table.push([
-        format!("{}{} MHz", cpu.unwrap_or_default(), size.cpu.cpu_shares),
-        format!(
-            "{}{}{limit}",
-            memory.unwrap_or_default(),
-            mebibytes(size.memory.memory_mb)
-        ),
-        mebibytes(disk),
-        ports.next().unwrap_or_default(),
-    ]);
-    for port in ports {
-        table.push([String::new(), String::new(), String::new(), port]);
-    }
-    table
-}
-
-fn usage_in_detail(session: &mut Session<'_>, usage: &TaskUsage) {
-    let Some(usage) = &usage.resource_usage else {
-        return;
-    };
-    if let Some(memory) = &usage.memory_stats {
-        let cell = |name: &str| match name {
-            "RSS" => Some(memory.rss),
-            "Cache" => Some(memory.cache),
-            "Swap" => Some(memory.swap),
-            "Usage" => Some(memory.usage),
-            "Max Usage" => Some(memory.max_usage),
-            _ => None,
-        };
-        let measured = memory.measured.iter().flatten();
-        let (names, cells): (Vec<_>, Vec<_>) = measured
-            .filter_map(|name| Some((name.clone(), size::bytes(cell(name)?))))
-            .unzip();
-        session.console.line("");
-        session
-            .console
-            .section("Memory Stats", Table::new(names).rows([cells]));
-    }
-    if let Some(cpu) = &usage.cpu_stats {
-        let cell = |name: &str| match name {
-            "Percent" => Some(cpu.percent),
-            "System Mode" => Some(cpu.system_mode),
-            "User Mode" => Some(cpu.user_mode),
-            _ => None,
-        };
-        let mut measured: Vec<&String> = cpu.measured.iter().flatten().collect();
-        measured.sort();
-        let (names, cells): (Vec<_>, Vec<_>) = measured
-            .into_iter()
-            .filter_map(|name| Some((name.clone(), format!("{:.2}%", cell(name)?))))
-            .unzip();
-        session.console.line("");
-        session
-            .console
-            .section("CPU Stats", Table::new(names).rows([cells]));
-    }
-}
-
-fn times(state: &TaskState) -> Labels {
-    Labels::new()
-        .with("Started At", time::stamp(state.started_at.0))
-        .with("Finished At", time::stamp(state.finished_at.0))
-        .with("Total Restarts", state.restarts)
-        .with("Last Restart", time::stamp(state.last_restart.0))
-}
-
-/// What happened to a task, newest first.
-fn events(state: &TaskState) -> Table {
-    Table::new(["Time", "Type", "Description"]).rows(state.events.iter().rev().map(|event| {
-        let text = event.display_message.replace(['\n', '|'], " ");
-        [
-            time::stamp(Timestamp(event.time)),
-            event.kind.clone(),
-            text.trim().to_owned(),
-        ]
-    }))
-}
-
-/// How the best nodes scored.
-fn scores(metric: &AllocationMetric) -> Table {
-    let mut names: Vec<&String> = metric
-        .score_meta_data
-        .iter()
-        .flat_map(|node| node.scores.keys())
-        .collect();
-    names.sort();
-    names.dedup();
-    let heading = ["Node"]
-        .into_iter()
-        .chain(names.iter().map(|name| name.as_str()))
-        .chain(["final score"]);
-    Table::new(heading).rows(metric.score_meta_data.iter().map(|node| {
-        let cells = names
-            .iter()
-            .map(|name| size::three_digits(node.scores.get(*name).copied().unwrap_or(0.0)));
-        [node.node_id.clone()]
-            .into_iter()
-            .chain(cells)
-            .chain([size::three_digits(node.norm_score)])
-    }))
 }

@@ -1,10 +1,10 @@
-//! Why a group found no place, in words.
+//! What the scheduler reports of a placement: why nodes were none, in words, and how the best ones scored.
 
 use std::collections::BTreeMap;
 
 use holdfast_api::AllocationMetric;
 
-use crate::output::plural;
+use crate::output::{Table, plural, size};
 
 /// One line for each reason, behind `indent`.
 pub fn reasons(metric: &AllocationMetric, indent: &str) -> Vec<String> {
@@ -52,4 +52,28 @@ pub fn failure_count(metric: &AllocationMetric) -> String {
         .unwrap_or(i64::MAX)
         .saturating_add(1);
     format!("failed to place {}", plural(count, "allocation"))
+}
+
+/// How the best nodes scored.
+pub fn scores(metric: &AllocationMetric) -> Table {
+    let mut names: Vec<&String> = metric
+        .score_meta_data
+        .iter()
+        .flat_map(|node| node.scores.keys())
+        .collect();
+    names.sort();
+    names.dedup();
+    let heading = ["Node"]
+        .into_iter()
+        .chain(names.iter().map(|name| name.as_str()))
+        .chain(["final score"]);
+    Table::new(heading).rows(metric.score_meta_data.iter().map(|node| {
+        let cells = names
+            .iter()
+            .map(|name| size::three_digits(node.scores.get(*name).copied().unwrap_or(0.0)));
+        [node.node_id.clone()]
+            .into_iter()
+            .chain(cells)
+            .chain([size::three_digits(node.norm_score)])
+    }))
 }

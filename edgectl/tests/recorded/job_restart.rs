@@ -14,14 +14,14 @@ fn web() -> Job {
 }
 
 /// An allocation as `/v1/allocation/:id` answers it, whose only task was restarted so often.
-fn detail(id: &str, client: &str, restarts: u64) -> Value {
+pub(crate) fn detail(id: &str, client: &str, restarts: u64) -> Value {
     let state = if client == "running" { "running" } else { "dead" };
     json!({"ID": id, "TaskGroup": "app", "ClientStatus": client, "DesiredStatus": "run",
         "TaskStates": {"server": {"State": state, "Restarts": restarts}}})
 }
 
-/// A job with these running allocations, each of which runs again once it was restarted.
-fn serve(server: &Server, ids: &[&str]) {
+/// A job with these running allocations; each is restarted so often at the third look, whoever restarts it.
+pub(crate) fn serve(server: &Server, ids: &[&str], restarts: u64) {
     let listed: Vec<Value> = ids
         .iter()
         .map(|id| {
@@ -53,14 +53,14 @@ fn serve(server: &Server, ids: &[&str]) {
             )
             .on(&path, detail(id, "running", 0))
             .on(&path, detail(id, "running", 0))
-            .on(&path, detail(id, "running", 1));
+            .on(&path, detail(id, "running", restarts));
     }
 }
 
 #[test]
 fn a_job_is_restarted_as_recorded() {
     let Some(case) = Case::load("044") else { return };
-    serve(&case.server, &["3dff24c1", "53660202"]);
+    serve(&case.server, &["3dff24c1", "53660202"], 1);
     let server = case.server.clone();
     case.check_monitor();
     let sent = server.sent("/v1/client/allocation/53660202/restart");
@@ -70,7 +70,7 @@ fn a_job_is_restarted_as_recorded() {
 #[test]
 fn an_allocation_is_restarted_as_recorded() {
     let Some(case) = Case::load("019") else { return };
-    serve(&case.server, &["633fcd79"]);
+    serve(&case.server, &["633fcd79"], 1);
     let listed = alloc(
         ["633fcd79", "e0b446e8"],
         3,
@@ -85,7 +85,7 @@ fn an_allocation_is_restarted_as_recorded() {
 #[test]
 fn batches_are_announced_and_a_pause_is_kept_between_them() {
     let server = Server::start();
-    serve(&server, &["aaaa1111", "bbbb2222", "cccc3333"]);
+    serve(&server, &["aaaa1111", "bbbb2222", "cccc3333"], 1);
     let words = "edgectl job restart -yes -all-tasks -batch-size 50% -batch-wait 1ms web";
     let words: Vec<&str> = words.split(' ').collect();
     let (printed, exit) = run(&server, &words, at(NOW));
@@ -117,7 +117,7 @@ fn an_error_ends_it_when_it_should_and_is_told_either_way() {
         let refusal = Answer::refusal(400, "Task not running");
         // It comes before the answers of `serve`.
         server.on_method("PUT", "/v1/client/allocation/aaaa1111/restart", refusal);
-        serve(&server, &["aaaa1111", "bbbb2222"]);
+        serve(&server, &["aaaa1111", "bbbb2222"], 1);
         let flag = format!("-on-error={on_error}");
         let words = [
             "edgectl", "job", "restart", "-yes", &flag, "-task", "server", "web",
@@ -153,7 +153,7 @@ fn a_rescheduled_allocation_is_followed_to_its_replacement() {
             "/v1/allocation/aaaa1111/stop",
             json!({"EvalID": "e1", "Index": 9}),
         );
-    serve(&server, &["aaaa1111"]);
+    serve(&server, &["aaaa1111"], 1);
     let words = ["edgectl", "job", "restart", "-yes", "-reschedule", "web"];
     let (printed, exit) = run(&server, &words, at(NOW));
     let expected = "\
@@ -181,7 +181,7 @@ fn a_replacement_without_a_place_ends_it() {
             "/v1/allocation/aaaa1111/stop",
             json!({"EvalID": "e1", "Index": 9}),
         );
-    serve(&server, &["aaaa1111", "bbbb2222"]);
+    serve(&server, &["aaaa1111", "bbbb2222"], 1);
     let words = ["edgectl", "job", "restart", "-yes", "-reschedule", "web"];
     let (printed, exit) = run(&server, &words, at(NOW));
     assert_eq!(exit, 1);

@@ -10,7 +10,7 @@ use crate::server::{Answer, Server};
 use crate::web::{DEPLOYED, NODE_2, REGISTERED, WARNING, WEB, first_deployment};
 
 /// Answers a registration, and the evaluation `id` with what is seen of it in turn.
-fn serve_run(server: &Server, id: &str, warnings: &str, turns: Vec<(Evaluation, Value)>) {
+pub(crate) fn serve_run(server: &Server, id: &str, warnings: &str, turns: Vec<(Evaluation, Value)>) {
     let registered = json!({"EvalID": id, "Warnings": warnings, "JobModifyIndex": 11});
     server.on_method("PUT", "/v1/jobs", registered);
     for (evaluation, allocations) in turns {
@@ -302,4 +302,22 @@ fn run_of_what_finds_no_place_exits_with_two() {
         assert!(printed.contains(line), "{line}\n{printed}");
     }
     assert_eq!(exit, 2);
+}
+
+#[test]
+fn run_of_a_job_of_several_regions_says_what_happens_in_none_and_watches_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("web.nomad.hcl");
+    let text = "job \"web\" {\n  multiregion {\n    region \"global\" {}\n    region \"east\" {}\n  }\n  group \"app\" {\n    \
+                task \"main\" {\n      driver = \"raw_exec\"\n    }\n  }\n}\n";
+    std::fs::write(&file, text).unwrap();
+    let server = Server::start();
+    let warning = "1 warning:\n\n* job \"web\" runs in region \"global\" only";
+    serve_run(&server, REGISTERED, warning, Vec::new());
+    let words = ["edgectl", "job", "run", file.to_str().unwrap()];
+    let (printed, exit) = run(&server, &words, at("2026-11-21T07:56:41Z"));
+    let wanted =
+        format!("Job Warnings:\n{warning}\n\nJob registration successful\nEvaluation ID: {REGISTERED}\n");
+    assert!(printed.starts_with(&wanted), "{printed}");
+    assert_eq!(exit, 0);
 }

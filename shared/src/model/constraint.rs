@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The most memory that the compiled pattern of a `regexp` may take, in bytes: whoever writes job files or filters decides
+/// how long a pattern takes to compile, and every evaluation compiles it.
+pub const PATTERN_BYTES_MAX: usize = 1 << 20;
+
 /// What a node must satisfy. Names are Nomad's: left target, operand, right target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]

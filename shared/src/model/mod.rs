@@ -28,7 +28,7 @@ pub use allocation::{
     DesiredTransition, RescheduleEvent, TaskEvent, TaskResources, TaskRunState, TaskState,
 };
 pub use by_name::{ByName, Tally};
-pub use constraint::{Affinity, Constraint, Spread, SpreadTarget};
+pub use constraint::{Affinity, Constraint, PATTERN_BYTES_MAX, Spread, SpreadTarget};
 pub use deployment::{Deployment, DeploymentGroup, DeploymentStatus};
 pub use evaluation::{EvalStatus, Evaluation, PlanCounts, Trigger};
 pub use group::{EphemeralDisk, Scaling, TaskGroup, Volume};

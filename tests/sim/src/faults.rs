@@ -74,6 +74,7 @@ impl World {
                 self.end_device(number, End::Killed(entry.lasts));
                 self.devices[number].store = holdfast_agent_core::LocalState::default();
                 self.invariants.forget_store(number);
+                self.operator.orders.on_store_gone(self.devices[number].id);
             }
             Kind::Suspend => {
                 device.asleep.get_or_insert_default();
@@ -223,7 +224,8 @@ impl World {
         }
         self.devices[number] = self.devices[of].cloned(self.seed, number, now);
         self.links[number] = crate::network::Link::new(self.seed, number);
-        self.invariants.forget_store(number);
+        self.invariants.copy_store(of, number);
+        self.operator.orders.on_clone(self.devices[number].id);
         self.tell(number, || {
             format!("is switched on with a copy of the disk of box-{of}, for {lasts}")
         });
@@ -235,6 +237,7 @@ impl World {
         let forever = Duration(i64::MAX / 4);
         self.end_device(number, End::PowerCut(forever, true));
         self.devices[number].podman = Podman::default();
+        self.operator.orders.on_clone(self.devices[number].id);
         // Whoever reads that an agent was turned away starts it again: the one that was started last is the node.
         self.end_device(of, End::Killed(Duration::from_secs(2)));
     }

@@ -171,6 +171,12 @@ kinds! {
     Ineligible "ineligible" Node 3 (0, 0), (MINUTE, HOUR);
     /// A job that may push out others wants the first one's port on every box, for a while.
     Rival "rival" All 2 (0, 0), (MINUTE, HOUR);
+    /// The operator has tasks on a box restarted: those that run (0), all of an allocation (1), one (2).
+    RestartTasks "restart-tasks" Node 10 (0, 2), (0, 0);
+    /// The operator has an allocation of a job ended, so that it is replaced.
+    StopAllocation "stop-allocation" Job 6 (0, 1), (0, 0);
+    /// The operator changes the meta of a box: takes it away (0), or sets it.
+    ApplyMeta "apply-meta" Node 10 (0, 99), (0, 0);
     /// The operator has what is over forgotten.
     CollectGarbage "collect-garbage" All 2 (0, 0), (0, 0);
     /// The operator declares the coordinator's state to be the truth.

@@ -15,6 +15,7 @@
 //! broker    what a broker keeps and says;                        network links that lose, repeat, delay
 //! sessions  how a box numbers its connections;
 //! operator  registers, stops, promotes, drains;                  jobs    what those are
+//! orders    what the operator tells agents to do, once;
 //! peace     what the operator does once the faults are over;
 //! plan      what is done to all of them, and when;               kind    everything that can be
 //! faults    what each of those does;                             clock   clocks that are wrong
@@ -31,6 +32,7 @@ mod jobs;
 mod kind;
 mod network;
 mod operator;
+mod orders;
 mod peace;
 mod plan;
 mod podman;

@@ -12,6 +12,7 @@ use holdfast_shared::time::Duration;
 
 use crate::jobs;
 use crate::kind::Kind;
+use crate::orders::Orders;
 use crate::plan::Entry;
 use crate::world::World;
 
@@ -20,6 +21,8 @@ use crate::world::World;
 pub(crate) struct Operator {
     requests: u64,
     asked: BTreeMap<RequestId, Option<JobKey>>,
+    /// What agents were told to do.
+    pub(crate) orders: Orders,
     /// The newest promise per job: it must never be lost.
     pub(crate) promised: BTreeMap<JobKey, Promise>,
     /// Jobs for which something without an answer may or may not have come true since.
@@ -40,6 +43,7 @@ pub(crate) enum Promise {
 impl Operator {
     /// The coordinator died: what it had not answered is open.
     pub(crate) fn on_crash(&mut self) {
+        // What was asked of agents may have been done.
         for key in std::mem::take(&mut self.asked).into_values().flatten() {
             *self.unanswered.entry(key).or_default() += 1;
         }
@@ -105,6 +109,9 @@ impl World {
             }
             // System jobs may push out others unless somebody has it otherwise.
             Kind::Rival => register(jobs::RIVAL, jobs::well(0)),
+            Kind::RestartTasks => return self.restart_tasks(entry),
+            Kind::StopAllocation => return self.stop_allocation(entry),
+            Kind::ApplyMeta => return self.apply_meta(entry),
             Kind::Promote => return self.act(&key, DeploymentAction::Promote { groups: None }),
             Kind::Pause => return self.act(&key, DeploymentAction::Pause),
             Kind::FailDeployment => return self.act(&key, DeploymentAction::Fail),
@@ -173,6 +180,7 @@ impl World {
         self.operator.requests += 1;
         let request = RequestId(self.operator.requests);
         self.operator.asked.insert(request, key);
+        self.operator.orders.on_asked(request, &command);
         self.coordinator_input(Input::Command(request, command));
     }
 
@@ -181,6 +189,7 @@ impl World {
         let Some(key) = self.operator.asked.remove(&request) else {
             return;
         };
+        self.operator.orders.on_answer(request, result.as_ref());
         match result {
             Some(Ok(response)) => {
                 self.check_reply(response.index);

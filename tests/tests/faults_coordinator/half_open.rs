@@ -25,8 +25,8 @@ fn a_half_open_connection_is_given_up_by_both_ends_and_leaves_nothing_behind() {
         site.run_job(&tasks::job("steady", 7301, 1, policy, 50))?;
         let steady = Tasks::started(&site, 7301, 1)?;
         let (agent, coordinator) = (&site.agents[0], &site.coordinator);
-        let of_coordinator = || open_files(coordinator.process_id()?);
-        let of_agent = || open_files(agent.process_id()?);
+        let of_coordinator = || open_files(coordinator.pid()?);
+        let of_agent = || open_files(agent.pid()?);
         let before = (of_coordinator()?, of_agent()?);
         for round in 0..3 {
             let seen = coordinator.log()?.len();

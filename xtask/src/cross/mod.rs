@@ -8,6 +8,7 @@ mod target;
 mod toolchain;
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs};
@@ -73,19 +74,32 @@ pub(crate) fn run_task(options: &Options) -> anyhow::Result<ExitCode> {
 
 /// What cargo is told besides the profile, so that it links without what is never read. Only what is measured is linked so
 /// yet: that the linkers of the other targets take it has not been tried.
-pub(crate) fn lean(triple: &str) -> [String; 2] {
-    let script = root().join("xtask/src/cross/lean.ld");
-    let mut arguments = vec![format!("-T,{}", script.display()), "--no-eh-frame-hdr".to_owned()];
+///
+/// # Errors
+/// When the script cannot be read.
+pub(crate) fn lean(triple: &str) -> anyhow::Result<[String; 2]> {
+    // Cargo does not look into the script: its content stands in a symbol that nobody needs, so that a new one is used.
+    let mut content = DefaultHasher::new();
+    fs::read(lean_script())?.hash(&mut content);
+    let mut arguments = vec![
+        format!("--defsym=holdfast_lean={}", content.finish() as u32),
+        format!("-T,{}", lean_script().display()),
+        "--no-eh-frame-hdr".to_owned(),
+    ];
     if triple.ends_with("-gnu") {
         // Packed relocations: zig, which links the others, has no such option.
         arguments.push("-z,pack-relative-relocs".to_owned());
     }
-    let flags: Vec<String> = arguments
-        .iter()
-        .map(|it| format!("\"-Clink-arg=-Wl,{it}\""))
-        .collect();
+    // Names that tell which function it is, also where a function is generic.
+    let mut flags = vec!["\"-Csymbol-mangling-version=v0\"".to_owned()];
+    flags.extend(arguments.iter().map(|it| format!("\"-Clink-arg=-Wl,{it}\"")));
     let flags = format!("target.{triple}.rustflags=[{}]", flags.join(","));
-    ["--config".to_owned(), flags]
+    Ok(["--config".to_owned(), flags])
+}
+
+/// What the linker is told, made by `cargo xtask hot`.
+pub(crate) fn lean_script() -> PathBuf {
+    root().join("xtask/src/cross/lean.ld")
 }
 
 /// Folder for cross builds: apart, so that they never wait for, or undo, everyday ones.

@@ -16,9 +16,15 @@ pub(crate) const BINARIES: &str = "HOLDFAST_BINARIES";
 /// Package, binary, profile.
 pub(crate) type Built = (&'static str, &'static str, &'static str);
 
-/// What `measure` measures.
-pub(super) const BUILT: [Built; 4] = [
-    ("holdfast-agent", "holdfast-agent", "edge"),
+/// The agent as it is flashed.
+const AGENT: Built = ("holdfast-agent", "holdfast-agent", "edge");
+
+/// What there is to measure of the agent alone.
+pub(super) const ALONE: &[Built] = &[AGENT];
+
+/// What there is to measure at work.
+pub(super) const SITE: &[Built] = &[
+    AGENT,
     ("holdfast-coordinator", "holdfast-coordinator", "release"),
     ("edgectl", "edgectl", "release"),
     ("holdfast-tests", "holdfast-load", "release"),
@@ -62,7 +68,7 @@ fn build(dir: &std::path::Path, built: &[Built]) -> anyhow::Result<()> {
             .arg(builds());
         if profile == "edge" {
             // Apart from what the other profile needs: with a target, flags do not reach build scripts.
-            command.args(["--target", TRIPLE]).args(lean(TRIPLE));
+            command.args(["--target", TRIPLE]).args(lean(TRIPLE)?);
         }
         run(&mut command)?;
         for (_, binary, _) in of_profile {
@@ -79,7 +85,7 @@ fn build(dir: &std::path::Path, built: &[Built]) -> anyhow::Result<()> {
 }
 
 /// The computer that measures.
-const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+pub(crate) const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
 fn builds() -> PathBuf {
     target_dir()

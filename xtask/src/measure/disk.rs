@@ -22,7 +22,7 @@ pub(super) fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
     let window = Duration::from_secs(if options.quick { 30 } else { 180 });
     let fleet = Fleet::start()?;
     let (coordinator, agent) = site(&fleet)?;
-    let pid = agent.process_id()?;
+    let pid = agent.pid()?;
     idle(SETTLE);
     let before = written_bytes(pid)?;
     idle(window);

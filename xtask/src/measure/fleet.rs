@@ -59,7 +59,7 @@ fn storm() -> anyhow::Result<Row> {
 fn memory() -> anyhow::Result<Row> {
     let fleet = Fleet::start()?;
     let coordinator = Coordinator::start(&fleet, CoordinatorPlan::default())?;
-    let pid = coordinator.process_id()?;
+    let pid = coordinator.pid()?;
     idle(Duration::from_secs(2));
     let before = pss_bytes(pid)?;
     let load = crowd(&fleet, &coordinator)?;

@@ -19,7 +19,7 @@ const POLL: Duration = Duration::from_millis(5);
 const GRACE: Duration = Duration::from_secs(4);
 
 /// Longest wait for anything.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The image of the containers: busybox.
 pub(super) const BUSYBOX: Image = STAND_IN_IMAGES[STAND_IN_IMAGES.len() - 1];
@@ -33,7 +33,7 @@ pub(super) fn coordinator_plan() -> CoordinatorPlan {
 }
 
 /// A coordinator and one agent with podman, as the product is set up by default.
-pub(super) fn site(fleet: &Fleet) -> anyhow::Result<(Coordinator, Agent)> {
+pub(crate) fn site(fleet: &Fleet) -> anyhow::Result<(Coordinator, Agent)> {
     site_with(fleet, Duration::from_secs(KEEP_ALIVE_SECONDS))
 }
 
@@ -52,7 +52,7 @@ pub(super) fn site_with(fleet: &Fleet, keep_alive: Duration) -> anyhow::Result<(
 }
 
 /// `count` containers that do nothing, each an allocation of its own, on busybox without a network.
-pub(super) fn containers(job: &str, count: usize) -> String {
+pub(crate) fn containers(job: &str, count: usize) -> String {
     format!(
         r#"job "{job}" {{
   datacenters = ["dc1"]
@@ -118,7 +118,7 @@ pub(super) fn everywhere(job: &str, mark: &str) -> String {
 }
 
 /// Registers a job file without waiting for anything; the time includes the start of `edgectl`.
-pub(super) fn submit(coordinator: &Coordinator, text: &str) -> anyhow::Result<()> {
+pub(crate) fn submit(coordinator: &Coordinator, text: &str) -> anyhow::Result<()> {
     let file = coordinator.machine.dir().join("job.nomad.hcl");
     fs::write(&file, text)?;
     coordinator
@@ -134,14 +134,18 @@ pub(super) fn allocations(coordinator: &Coordinator, job: &str) -> anyhow::Resul
 }
 
 /// How many allocations of a job run.
-pub(super) fn running(coordinator: &Coordinator, job: &str) -> anyhow::Result<usize> {
-    let all = allocations(coordinator, job)?;
+pub(crate) fn running(coordinator: &Coordinator, job: &str) -> anyhow::Result<usize> {
+    Ok(count_running(&allocations(coordinator, job)?))
+}
+
+/// How many of these allocations run.
+pub(super) fn count_running(allocs: &[Value]) -> usize {
     let runs = |alloc: &&Value| alloc["ClientStatus"] == "running" && alloc["DesiredStatus"] == "run";
-    Ok(all.iter().filter(runs).count())
+    allocs.iter().filter(runs).count()
 }
 
 /// Stops a job, forgets it, and waits until nothing of it runs on the agent's machine.
-pub(super) fn purge(coordinator: &Coordinator, agent: &Agent, job: &str) -> anyhow::Result<()> {
+pub(crate) fn purge(coordinator: &Coordinator, agent: &Agent, job: &str) -> anyhow::Result<()> {
     coordinator
         .edgectl()?
         .run(&["job", "stop", "-purge", "-detach", "-yes", job])?;
@@ -152,7 +156,7 @@ pub(super) fn purge(coordinator: &Coordinator, agent: &Agent, job: &str) -> anyh
 }
 
 /// Waits until `done`, and answers for how long.
-pub(super) fn until(what: &str, mut done: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<Duration> {
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<Duration> {
     let start = Instant::now();
     loop {
         let outcome = done();
@@ -168,7 +172,7 @@ pub(super) fn until(what: &str, mut done: impl FnMut() -> anyhow::Result<bool>) 
 }
 
 /// Lets time pass: what is measured is what happens while nothing happens.
-pub(super) fn idle(window: Duration) {
+pub(crate) fn idle(window: Duration) {
     let end = Instant::now() + window;
     while Instant::now() < end {
         thread::sleep(POLL);

@@ -8,7 +8,7 @@ pub(crate) mod build;
 mod disk;
 mod fleet;
 mod gone;
-mod jobs;
+pub(crate) mod jobs;
 mod launch;
 mod link;
 mod node;
@@ -52,6 +52,8 @@ pub(crate) struct Options {
 struct Part {
     /// What the names of its figures contain.
     figures: &'static [&'static str],
+    /// What is built for it.
+    built: &'static [build::Built],
     measure: fn(&Options) -> anyhow::Result<Vec<Row>>,
 }
 
@@ -59,38 +61,47 @@ struct Part {
 const PARTS: [Part; 9] = [
     Part {
         figures: &["size"],
+        built: build::ALONE,
         measure: size::measure,
     },
     Part {
         figures: &["pss idle", "pss 10", "cpu 10"],
+        built: build::SITE,
         measure: node::measure,
     },
     Part {
         figures: &["wire idle"],
+        built: build::SITE,
         measure: wire::measure,
     },
     Part {
         figures: &["disk idle", "disk change"],
+        built: build::SITE,
         measure: disk::measure,
     },
     Part {
         figures: &["run 1", "run 10", "run 50"],
+        built: build::SITE,
         measure: launch::measure,
     },
     Part {
         figures: &["restart"],
+        built: build::SITE,
         measure: restart::measure,
     },
     Part {
         figures: &["link back"],
+        built: build::SITE,
         measure: link::measure,
     },
     Part {
         figures: &["gone 1", "gone 5000"],
+        built: build::SITE,
         measure: gone::measure,
     },
     Part {
         figures: &["fleet", "memory per node"],
+        built: build::SITE,
         measure: fleet::measure,
     },
 ];
@@ -104,15 +115,18 @@ pub(crate) fn run_task(options: &Options) -> anyhow::Result<ExitCode> {
             .any(|part| part.figures.iter().any(|figure| figure.contains(name.as_str())));
         ensure!(known, "no figure is called {name}; there are: {}", names());
     }
+    let is_asked_for = |part: &&Part| part.figures.iter().any(|figure| is_wanted(options, figure));
+    let parts: Vec<&Part> = PARTS.iter().filter(is_asked_for).collect();
     if std::env::var_os(build::BINARIES).is_none() {
         setup::run_quietly()?;
-        return build::run_again(&build::BUILT, options.no_build);
+        let most = parts
+            .iter()
+            .map(|part| part.built)
+            .max_by_key(|built| built.len());
+        return build::run_again(most.unwrap_or_default(), options.no_build);
     }
     let mut rows = Vec::new();
-    for part in PARTS
-        .iter()
-        .filter(|part| part.figures.iter().any(|figure| is_wanted(options, figure)))
-    {
+    for part in parts {
         eprintln!("measuring {}", part.figures.join(", "));
         let measured = (part.measure)(options).with_context(|| part.figures.join(", "))?;
         for row in measured.into_iter().filter(|row| is_wanted(options, row.name)) {

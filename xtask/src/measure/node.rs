@@ -23,7 +23,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub(super) fn measure(_: &Options) -> anyhow::Result<Vec<Row>> {
     let fleet = Fleet::start()?;
     let (coordinator, agent) = site(&fleet)?;
-    let pid = agent.process_id()?;
+    let pid = agent.pid()?;
     idle(SETTLE);
     let idle_pss = pss_bytes(pid)?;
     submit(&coordinator, &containers("ten", 10))?;

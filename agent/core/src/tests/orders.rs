@@ -1,6 +1,7 @@
 //! What an operator wants done once, now.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdfast_shared::id::AllocId;
 use holdfast_shared::model::{ClientStatus, Fingerprint, Job};
@@ -9,7 +10,7 @@ use holdfast_shared::wire::{Deed, FromAgent, Order, RestartTasks, ToAgent};
 use serde_json::json;
 
 use super::{TestBox, assigned, job};
-use crate::Input;
+use crate::{Effect, Input, Recovery, TaskInput};
 
 /// Gives an order to session 1; answers what came of it, or nothing when nobody answered.
 fn order(it: &mut TestBox, deed: Deed) -> Option<Result<(), String>> {
@@ -17,15 +18,22 @@ fn order(it: &mut TestBox, deed: Deed) -> Option<Result<(), String>> {
 }
 
 fn order_to(it: &mut TestBox, session: u64, deed: Deed) -> Option<Result<(), String>> {
-    it.published.clear();
-    it.input(Input::Message(ToAgent::Order(Order {
+    static NUMBERS: AtomicU64 = AtomicU64::new(1);
+    let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+    let order = Order {
         session,
-        number: 5,
+        number,
         deed,
-    })));
+    };
+    deliver(it, &order)
+}
+
+fn deliver(it: &mut TestBox, order: &Order) -> Option<Result<(), String>> {
+    it.published.clear();
+    it.input(Input::Message(ToAgent::Order(order.clone())));
     it.published.iter().find_map(|message| match message {
         FromAgent::Answer(answer) => {
-            assert_eq!((answer.session, answer.number), (session, 5));
+            assert_eq!((answer.session, answer.number), (order.session, order.number));
             Some(answer.refusal.clone().map_or(Ok(()), Err))
         }
         _ => None,
@@ -88,6 +96,62 @@ fn all_tasks_are_restarted_in_the_order_of_their_lives() {
 }
 
 #[test]
+fn all_tasks_begin_anew_even_when_the_agent_is_killed_meanwhile() {
+    for same_boot in [true, false] {
+        let mut it = running();
+        let order = Order {
+            session: 1,
+            number: 5,
+            deed: restart(RestartTasks::All),
+        };
+        // Killed when it has stored what it decided, and before it has told the driver.
+        for effect in it.agent.handle(it.now, Input::Message(ToAgent::Order(order))) {
+            if let Effect::Persist(deltas) = effect {
+                deltas.into_iter().for_each(|delta| it.store.apply(delta));
+            }
+        }
+        let mut it = TestBox::from_store(it.store, same_boot, Timestamp::from_secs(2000));
+        let recovery = if same_boot {
+            Recovery::Running {
+                address: String::new(),
+            }
+        } else {
+            Recovery::Gone
+        };
+        let main = it.task("main");
+        it.input(Input::Task(main, TaskInput::Recovered(recovery)));
+        assert!(
+            it.log.contains(&"start init".to_owned()),
+            "{same_boot}: {:?}",
+            it.log
+        );
+        assert!(
+            !it.log.contains(&"start main".to_owned()),
+            "{same_boot}: {:?}",
+            it.log
+        );
+        it.exit("init", 0);
+        let starts = it.log.iter().filter(|it| it.starts_with("start"));
+        assert_eq!(
+            starts.collect::<Vec<_>>(),
+            ["start init", "start main"],
+            "{same_boot}"
+        );
+        assert_eq!(it.client(), ClientStatus::Running);
+        // It is done once.
+        let mut it = TestBox::from_store(it.store, true, Timestamp::from_secs(3000));
+        let main = it.task("main");
+        it.input(Input::Task(
+            main,
+            TaskInput::Recovered(Recovery::Running {
+                address: String::new(),
+            }),
+        ));
+        assert!(!it.log.iter().any(|it| it.starts_with("st")), "{:?}", it.log);
+    }
+}
+
+#[test]
 fn what_cannot_be_restarted_is_refused_with_the_reason() {
     let mut it = running();
     for (deed, why) in [
@@ -117,6 +181,20 @@ fn an_order_to_an_earlier_session_comes_too_late() {
     let mut it = running();
     assert_eq!(order_to(&mut it, 0, restart(RestartTasks::Running)), None);
     assert_eq!(it.log, Vec::<String>::new());
+}
+
+#[test]
+fn an_order_that_a_broker_delivers_again_is_obeyed_once() {
+    let mut it = running();
+    let first = Order {
+        session: 1,
+        number: 1_000_001,
+        deed: restart(RestartTasks::Running),
+    };
+    assert_eq!(deliver(&mut it, &first), Some(Ok(())));
+    assert_eq!(order(&mut it, apply(&[("color", Some("blue"))])), Some(Ok(())));
+    assert_eq!(deliver(&mut it, &first), None);
+    assert_eq!(it.log.iter().filter(|it| *it == "start main").count(), 1);
 }
 
 #[test]

@@ -10,7 +10,6 @@ use crate::broker::Broker;
 use crate::effect::{Refusal, Response};
 use crate::history;
 use crate::ledger::Ledger;
-use crate::multiregion;
 
 /// How a job is to be registered.
 #[derive(Default)]
@@ -39,7 +38,6 @@ pub(super) fn register(ledger: &mut Ledger, mut job: Job, wish: Wish) -> Result<
     if job.id().is_empty() {
         return Err(Refusal::Invalid("the job has no ID".into()));
     }
-    multiregion::localize(&mut job, &ledger.options.region);
     let key = job.key();
     let current = ledger.state.jobs.get(&key).cloned();
     check(current.as_deref(), wish.check_index)?;

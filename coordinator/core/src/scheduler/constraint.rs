@@ -5,7 +5,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use regex::Regex;
+use holdfast_shared::model::PATTERN_BYTES_MAX;
+use regex::{Regex, RegexBuilder};
 
 use super::version::Clauses;
 
@@ -48,7 +49,7 @@ impl<'a> Matcher<'a> {
             ("<=", _) => Rule::Ordered(Ordering::is_le),
             (">", _) => Rule::Ordered(Ordering::is_gt),
             (">=", _) => Rule::Ordered(Ordering::is_ge),
-            ("regexp", Some(right)) => Rule::Regexp(Regex::new(right).ok()),
+            ("regexp", Some(right)) => Rule::Regexp(pattern(right)),
             ("version", Some(right)) => Rule::Version(Clauses::lenient(right)),
             ("semver", Some(right)) => Rule::Version(Clauses::strict(right)),
             ("set_contains" | "set_contains_all", Some(right)) => Rule::ContainsAll(items(right).collect()),
@@ -79,6 +80,12 @@ impl<'a> Matcher<'a> {
             (Rule::ContainsAny(wanted), Some(left)) => items(left).any(|item| wanted.contains(item)),
         }
     }
+}
+
+/// `None` is never matched: a pattern that is none, or too large, was refused when the job was submitted.
+fn pattern(text: &str) -> Option<Regex> {
+    let limit = PATTERN_BYTES_MAX;
+    RegexBuilder::new(text).size_limit(limit).build().ok()
 }
 
 /// The items of a list with commas, trimmed.

@@ -19,7 +19,7 @@ pub struct Uses {
 impl Uses {
     /// How many allocations use the value, as `distinct_property` counts: a stop makes room, but of several stops one is
     /// used up by the placements on the same value.
-    fn distinct(&self) -> usize {
+    pub(super) fn distinct(&self) -> usize {
         let freed = self.stopped.saturating_sub(usize::from(self.planned > 0));
         (self.existing + self.planned).saturating_sub(freed)
     }

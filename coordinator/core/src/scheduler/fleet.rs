@@ -48,17 +48,6 @@ pub(crate) struct Room {
     pub(crate) used: Usage,
 }
 
-impl Room {
-    /// What is not taken.
-    pub(crate) fn free(&self) -> Usage {
-        Usage {
-            cpu_mhz: self.capacity.cpu_mhz.saturating_sub(self.used.cpu_mhz),
-            memory_mb: self.capacity.memory_mb.saturating_sub(self.used.memory_mb),
-            disk_mb: self.capacity.disk_mb.saturating_sub(self.used.disk_mb),
-        }
-    }
-}
-
 /// A node, and its computed class: so that looking at nodes one after the other need not jump around for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seat {
@@ -319,6 +308,11 @@ impl Fleet {
                     .entry(node.fingerprint.datacenter.as_str())
                     .or_insert(0) += 1;
             }
+        }
+        // A datacenter that a job names and that has no node is worth a word.
+        let named = job.datacenters();
+        for name in named.iter().filter(|name| !name.contains('*')) {
+            by_datacenter.entry(name).or_insert(0);
         }
         let mut available = Tally::default();
         for (name, number) in by_datacenter {

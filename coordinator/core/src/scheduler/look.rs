@@ -1,21 +1,21 @@
 //! Looking at nodes for one placement: who qualifies, who has room, how each scores, and what there is to tell of it.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_shared::id::NodeId;
 use holdfast_shared::model::{Component, NodeScore, PlacementReport, Scores, Tally};
 
 use super::devices::{self, Assigned};
-use super::distinct;
+use super::distinct::{self, Uses};
 use super::fleet::{Fleet, Reach, Room, Seat};
 use super::ports;
 use super::preemption::Evicting;
 use super::property::Property;
 use super::rank::{self, Usage};
 use super::spread;
-use super::terms::{Apart, SpreadTerm, Terms};
+use super::terms::{Apart, Distinct, SpreadTerm, Terms};
 
 /// Nodes whose scores are kept with a placement.
 const SCORES_KEPT: usize = 5;
@@ -74,9 +74,9 @@ impl Look<'_, '_> {
     pub(super) fn candidate(&mut self, seat: Seat) -> Option<Candidate> {
         let row = seat.row;
         self.counts.evaluated += 1;
-        if let Some(reason) = self.unmet(seat) {
+        if let Some(unmet) = self.unmet(seat) {
             let label = self.label(seat);
-            self.counts.filter(reason, label);
+            self.counts.filter(unmet, label);
             return None;
         }
         let used = match self.room_for(row) {
@@ -127,10 +127,10 @@ impl Look<'_, '_> {
         self.fleet.classes().label_of(seat.class) as usize
     }
 
-    /// The number of the first reason against the node that room has nothing to do with.
-    fn unmet(&mut self, seat: Seat) -> Option<usize> {
+    /// The first thing against the node that room has nothing to do with.
+    fn unmet(&mut self, seat: Seat) -> Option<Unmet> {
         if let Some(at) = self.terms.verdicts.unmet(self.fleet, seat) {
-            return Some(at);
+            return Some(Unmet::Reason(at));
         }
         let row = seat.row;
         let crowd = match self.terms.apart {
@@ -138,15 +138,26 @@ impl Look<'_, '_> {
             Apart::OfGroup => self.terms.crowd[row as usize],
             Apart::OfJob => self.of_job[row as usize],
         };
+        let hosts = self.terms.hosts_reason();
         if crowd > 0 {
-            return Some(self.terms.hosts_reason());
+            return Some(Unmet::Reason(hosts));
         }
-        let refuses = |it: &super::terms::Distinct| {
-            let uses = self.properties[it.property].uses_in(row);
-            !distinct::property_allows(it.limit, uses)
+        let crowded = |(at, it): (usize, &Distinct)| {
+            let property = &self.properties[it.property];
+            let uses = property.uses_in(row);
+            if distinct::property_allows(it.limit, uses) {
+                return None;
+            }
+            if it.limit.is_none() {
+                return Some(Unmet::Reason(hosts + 1 + at));
+            }
+            Some(Unmet::Crowded {
+                property: it.property,
+                value: property.column.of(row),
+                uses: uses.map_or(0, Uses::distinct),
+            })
         };
-        let at = self.terms.distinct.iter().position(refuses)?;
-        Some(self.terms.hosts_reason() + 1 + at)
+        self.terms.distinct.iter().enumerate().find_map(crowded)
     }
 
     /// Every component of the score that counts.
@@ -201,6 +212,19 @@ impl Look<'_, '_> {
         }
         total
     }
+}
+
+/// What speaks against a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Unmet {
+    /// The reason of this number.
+    Reason(usize),
+    /// Of this property, as many have the node's value as may; no value is that the node lacks the property.
+    Crowded {
+        property: usize,
+        value: Option<usize>,
+        uses: usize,
+    },
 }
 
 /// The devices that the group would get on a row's node.
@@ -276,6 +300,8 @@ pub(super) struct Counts {
     filtered: u64,
     exhausted: u64,
     by_reason: Histogram,
+    /// Of [`Unmet::Crowded`], each value by itself.
+    crowded: BTreeMap<Unmet, u64>,
     filtered_by_label: Histogram,
     exhausted_by_label: Histogram,
     dimensions: Vec<(Arc<str>, u64)>,
@@ -286,14 +312,18 @@ impl Counts {
     pub(super) fn clear(&mut self) {
         (self.evaluated, self.filtered, self.exhausted) = (0, 0, 0);
         self.by_reason.clear();
+        self.crowded.clear();
         self.filtered_by_label.clear();
         self.exhausted_by_label.clear();
         self.dimensions.iter_mut().for_each(|(_, number)| *number = 0);
     }
 
-    fn filter(&mut self, reason: usize, label: usize) {
+    fn filter(&mut self, unmet: Unmet, label: usize) {
         self.filtered += 1;
-        self.by_reason.add(reason);
+        match unmet {
+            Unmet::Reason(at) => self.by_reason.add(at),
+            Unmet::Crowded { .. } => *self.crowded.entry(unmet).or_default() += 1,
+        }
         self.filtered_by_label.add(label);
     }
 
@@ -309,7 +339,13 @@ impl Counts {
     }
 
     /// What there is to tell, but for scores.
-    pub(super) fn report(&self, reach: &Reach, fleet: &Fleet, reasons: &[Arc<str>]) -> PlacementReport {
+    pub(super) fn report(
+        &self,
+        reach: &Reach,
+        fleet: &Fleet,
+        reasons: &[Arc<str>],
+        properties: &[Property<'_>],
+    ) -> PlacementReport {
         let named = |histogram: &Histogram| {
             let classes = fleet.classes();
             let labels = histogram
@@ -317,6 +353,18 @@ impl Counts {
                 .map(|(label, number)| (classes.label(label as u32), number));
             tally(labels.filter(|(label, _)| !label.is_empty()))
         };
+        let mut constraint_filtered = tally(self.by_reason.iter().map(|(at, number)| (&reasons[at], number)));
+        for (unmet, number) in &self.crowded {
+            if let Unmet::Crowded {
+                property,
+                value,
+                uses,
+            } = *unmet
+            {
+                let text = properties[property].crowded(value, uses);
+                constraint_filtered.add(&text.into(), *number);
+            }
+        }
         PlacementReport {
             nodes_evaluated: self.evaluated,
             nodes_filtered: self.filtered,
@@ -324,7 +372,7 @@ impl Counts {
             node_pool: Arc::clone(&reach.pool),
             nodes_available: Arc::clone(&reach.available),
             class_filtered: named(&self.filtered_by_label),
-            constraint_filtered: tally(self.by_reason.iter().map(|(at, number)| (&reasons[at], number))),
+            constraint_filtered,
             nodes_exhausted: self.exhausted,
             class_exhausted: named(&self.exhausted_by_label),
             dimension_exhausted: tally(

@@ -302,7 +302,9 @@ impl<'a> Scheduler<'a> {
         }
         let victims = look.evicting.map(|it| it.victims).unwrap_or_default();
         let terms = &self.terms[at];
-        let mut report = self.counts.report(&order.reach, fleet, &terms.reasons);
+        let mut report = self
+            .counts
+            .report(&order.reach, fleet, &terms.reasons, &self.properties);
         let Some(best) = rank::best(taken, |candidate| candidate.norm) else {
             return Err(Box::new(report));
         };

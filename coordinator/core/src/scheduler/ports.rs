@@ -130,8 +130,9 @@ pub(crate) fn assign(
         let collision = || format!("network: reserved port collision {}={}", port.label, port.value);
         let value = u16::try_from(port.value).map_err(|_| collision())?;
         let published = published(port, value, false, node);
-        let mine = port.ignore_collision && assigned.iter().any(|it| it.value == value);
-        if !mine && !is_free(value, &published.host_ip, &assigned) {
+        let same = |it: &AssignedPort| (it.value, &it.host_ip) == (value, &published.host_ip);
+        let shared = port.ignore_collision && assigned.iter().any(same);
+        if !shared && !is_free(value, &published.host_ip, &assigned) {
             return Err(collision());
         }
         assigned.push(published);
@@ -140,10 +141,12 @@ pub(crate) fn assign(
     // Numbers begin at a place of the node's own, so that a number is not given to the next allocation at once.
     let span = u32::from(last.saturating_sub(first)) + 1;
     let offset = first_offset(taken.0.len() + assigned.len(), node) % span;
-    let mut candidates = (0..span).map(|step| first.saturating_add(((offset + step) % span) as u16));
+    let numbers = (0..span).map(|step| first.saturating_add(((offset + step) % span) as u16));
     for port in &ask.open {
         let mut published = published(port, 0, true, node);
-        published.value = candidates
+        // What is taken on one address may be free on the next one's.
+        published.value = numbers
+            .clone()
             .find(|value| is_free(*value, &published.host_ip, &assigned))
             .ok_or_else(|| "network: dynamic port selection failed".to_owned())?;
         if port.to == -1 {
@@ -155,7 +158,7 @@ pub(crate) fn assign(
 }
 
 /// Where the search for free numbers begins.
-fn first_offset(taken: usize, node: &Node) -> u32 {
+pub(super) fn first_offset(taken: usize, node: &Node) -> u32 {
     let mix = (node.id.0 as u64) ^ node.generation.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ taken as u64;
     (mix.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as u32
 }
@@ -296,6 +299,38 @@ mod tests {
         assert!(fit(&PortAsk::of(&ask("public")), &node, &taken).is_err());
         taken.remove(&node, &public);
         assert_eq!(taken, TakenPorts::default());
+    }
+
+    #[test]
+    fn a_number_that_one_address_has_no_more_is_still_chosen_on_another() {
+        let node = node((20_000, 20_000));
+        let mut taken = TakenPorts::default();
+        let mut wanted = group(&[], &["a", "b"]);
+        let network = &mut wanted.networks.as_mut().unwrap()[0];
+        network.dynamic_ports.as_mut().unwrap()[0].host_network = "public".into();
+        let ports = assign(&PortAsk::of(&wanted), &node, &taken).unwrap();
+        assert_eq!((ports[0].value, ports[1].value), (20_000, 20_000));
+        taken.add(&node, &ports);
+        assert!(assign(&PortAsk::of(&wanted), &node, &taken).is_err());
+    }
+
+    #[test]
+    fn a_collision_is_ignored_within_the_group_only() {
+        let node = node((20_000, 20_001));
+        let mut wanted = group(&[("a", 8080, ""), ("b", 8080, ""), ("c", 8080, "public")], &[]);
+        let network = &mut wanted.networks.as_mut().unwrap()[0];
+        for port in network.reserved_ports.iter_mut().flatten() {
+            port.ignore_collision = true;
+        }
+        let ask = PortAsk::of(&wanted);
+        let mut taken = TakenPorts::default();
+        assert!(assign(&ask, &node, &taken).is_ok());
+        let other = group(&[("web", 8080, "public")], &[]);
+        taken.add(&node, &assign(&PortAsk::of(&other), &node, &taken).unwrap());
+        assert_eq!(
+            assign(&ask, &node, &taken).unwrap_err(),
+            "network: reserved port collision c=8080"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use holdfast_shared::id::{AllocId, JobKey};
 use holdfast_shared::model::{Allocation, Job};
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Room};
 use super::look::devices_for;
 use super::ports;
 use super::rank::Usage;
@@ -30,7 +30,7 @@ impl Evicting<'_> {
     pub(super) fn make_room(&mut self, fleet: &Fleet, row: u32, terms: &Terms<'_>) -> Option<Usage> {
         let room = fleet.room(row);
         let occupants = self.occupants(fleet, row, terms)?;
-        let victims = victims(&terms.ask, room.free(), occupants)?;
+        let victims = victims(&terms.ask, room, occupants)?;
         let (mut used, mut taken) = (room.used, fleet.ports(row).clone());
         for victim in &victims {
             let alloc = self.now.allocs.get(&victim.alloc)?;
@@ -116,15 +116,16 @@ pub(super) fn may_push_out(priority: i64, other: i64) -> bool {
 }
 
 /// The occupants that give way so that `ask` fits beside what stays; `None` when all of them together are not enough.
-pub(super) fn victims(ask: &Usage, free: Usage, occupants: Vec<Occupant>) -> Option<Vec<Occupant>> {
+pub(super) fn victims(ask: &Usage, room: &Room, occupants: Vec<Occupant>) -> Option<Vec<Occupant>> {
     let (blocking, mut others): (Vec<_>, Vec<_>) = occupants.into_iter().partition(|it| it.blocks);
-    let mut room = free;
-    blocking.iter().for_each(|it| room.plus(&it.usage));
-    let start = room;
+    let mut used = room.used;
+    used.plus(ask);
+    blocking.iter().for_each(|it| used.minus(&it.usage));
+    let start = used;
     others.sort_by_key(|it| it.priority);
     let mut chosen: Vec<Occupant> = Vec::new();
     let mut missing = Missing::of(ask);
-    while ask.exceeds(&room).is_some() {
+    while used.exceeds(&room.capacity).is_some() {
         let lowest = others.first()?.priority;
         let level = others.iter().take_while(|it| it.priority == lowest);
         let nearest = level
@@ -132,20 +133,20 @@ pub(super) fn victims(ask: &Usage, free: Usage, occupants: Vec<Occupant>) -> Opt
             .map(|(at, it)| (at, missing.distance(&it.usage) + penalty(it)))
             .min_by(|a, b| a.1.total_cmp(&b.1))?;
         let victim = others.remove(nearest.0);
-        room.plus(&victim.usage);
+        used.minus(&victim.usage);
         missing.subtract(&victim.usage);
         chosen.push(victim);
     }
     // Whoever was chosen before it was known who else goes may not be needed: the least fitting prove themselves first.
     let whole = Missing::of(ask);
     chosen.sort_by(|a, b| whole.distance(&b.usage).total_cmp(&whole.distance(&a.usage)));
-    let mut room = start;
+    let mut used = start;
     let mut needed = blocking;
     for victim in chosen {
-        if ask.exceeds(&room).is_none() {
+        if used.exceeds(&room.capacity).is_none() {
             break;
         }
-        room.plus(&victim.usage);
+        used.minus(&victim.usage);
         needed.push(victim);
     }
     Some(needed)
@@ -212,8 +213,13 @@ mod tests {
         }
     }
 
+    /// Who gives way on a node where so much is free beside the occupants.
     fn ids(ask: Usage, free: Usage, occupants: Vec<Occupant>) -> Option<Vec<u128>> {
-        let victims = victims(&ask, free, occupants)?;
+        let mut used = Usage::default();
+        occupants.iter().for_each(|it| used.plus(&it.usage));
+        let mut capacity = used;
+        capacity.plus(&free);
+        let victims = victims(&ask, &Room { capacity, used }, occupants)?;
         Some(victims.iter().map(|it| it.alloc.0).collect())
     }
 
@@ -240,6 +246,17 @@ mod tests {
     fn too_little_from_all_of_them_is_none() {
         let occupants = vec![occupant(1, 20, usage(100, 100))];
         assert_eq!(ids(usage(1000, 1000), usage(0, 0), occupants), None);
+    }
+
+    #[test]
+    fn on_a_node_that_gave_out_more_than_it_has_enough_of_them_give_way() {
+        let room = Room {
+            capacity: usage(1000, 1000),
+            used: usage(1600, 1600),
+        };
+        let occupants = (1..=2).map(|id| occupant(id, 20, usage(800, 800))).collect();
+        let victims = victims(&usage(500, 500), &room, occupants).unwrap();
+        assert_eq!(victims.len(), 2);
     }
 
     #[test]

@@ -86,6 +86,18 @@ impl<'a> Property<'a> {
         self.column.of(row).map(|value| &self.uses[value])
     }
 
+    /// What is said of a node whose value so many have already, or that has none.
+    pub(super) fn crowded(&self, value: Option<usize>, uses: usize) -> String {
+        let attribute = self.attribute;
+        match value {
+            None => format!("missing property {attribute:?}"),
+            Some(value) => {
+                let value = &self.column.values()[value];
+                format!("distinct_property: {attribute}={value} used by {uses} allocs")
+            }
+        }
+    }
+
     /// How often each value is used, by number.
     pub(super) fn uses(&self) -> &[Uses] {
         &self.uses

@@ -46,7 +46,11 @@ impl Usage {
 
     /// Takes away what an allocation took.
     pub fn subtract(&mut self, resources: &TaskResources) {
-        let other = Self::of(resources);
+        self.minus(&Self::of(resources));
+    }
+
+    /// Takes away this much.
+    pub fn minus(&mut self, other: &Self) {
         self.cpu_mhz -= other.cpu_mhz;
         self.memory_mb -= other.memory_mb;
         self.disk_mb -= other.disk_mb;

@@ -29,7 +29,8 @@ pub(super) struct Terms<'a> {
     pub(super) verdicts: Verdicts<'a>,
     /// Allocations of the group on each row.
     pub(super) crowd: Vec<u32>,
-    /// Reasons why a node is filtered: the requirements, `distinct_hosts`, then each `distinct_property`.
+    /// Reasons why a node is filtered: the requirements, `distinct_hosts`, then each `distinct_property`, whose limit makes no
+    /// sense.
     pub(super) reasons: Vec<Arc<str>>,
 }
 

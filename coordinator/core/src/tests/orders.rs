@@ -32,7 +32,8 @@ fn restart(alloc: &Allocation) -> Command {
 fn an_order_is_answered_by_the_agents_word() {
     let (mut fleet, alloc) = placed("service", 1);
     let before = fleet.core.state().index;
-    fleet.command(restart(&alloc)).unwrap();
+    let done = fleet.command(restart(&alloc)).unwrap();
+    assert_eq!(done.index, before, "an answer names a state that there is");
     assert_eq!(fleet.agents[&alloc.node].orders.len(), 1);
     assert_eq!(
         fleet.core.state().index,
@@ -124,4 +125,21 @@ fn an_order_waits_for_the_session_that_a_node_has_after_the_coordinators_start()
         .collect();
     assert_eq!(sessions, [2]);
     assert!(matches!(fleet.replies.get(&request), Some(Ok(_))));
+}
+
+#[test]
+fn orders_reach_an_agent_as_they_were_given() {
+    let (mut fleet, alloc) = placed("service", 1);
+    let state = fleet.core.state().clone();
+    fleet.restart(state);
+    let colors = ["red", "green", "blue", "white", "black", "grey"];
+    let deed = |color: &str| Deed::ApplyMeta(vec![("color".to_owned(), Some(color.to_owned()))]);
+    for color in colors {
+        let (node, deed) = (alloc.node, deed(color));
+        fleet.submit(Command::Order { node, deed });
+    }
+    fleet.connect(alloc.node);
+    let sent = fleet.agents[&alloc.node].orders.iter();
+    let deeds: Vec<Deed> = sent.map(|order| order.deed.clone()).collect();
+    assert_eq!(deeds, colors.map(deed));
 }

@@ -1,6 +1,7 @@
 //! Text to condition.
 
-use regex::Regex;
+use holdfast_shared::model::PATTERN_BYTES_MAX;
+use regex::RegexBuilder;
 
 use super::{Condition, Selector};
 
@@ -143,7 +144,10 @@ impl Parser<'_> {
             Condition::Contains(left.selector(), self.operand("a value")?.value())
         } else if self.keyword("matches") {
             let pattern = self.operand("a regular expression")?.value();
-            let regex = Regex::new(&pattern).map_err(|_| FilterError::Pattern(pattern))?;
+            let regex = RegexBuilder::new(&pattern)
+                .size_limit(PATTERN_BYTES_MAX)
+                .build()
+                .map_err(|_| FilterError::Pattern(pattern))?;
             Condition::Matches(left.selector(), regex)
         } else {
             return Err(self.expected("an operator like =="));

@@ -1,6 +1,7 @@
 //! `job restart`: restarts the allocations of a job in place, or has them replaced, some at a time.
 
 mod batch;
+mod interrupt;
 mod wishes;
 
 use std::fmt::Display;
@@ -17,6 +18,7 @@ use crate::command::{Verbosity, confirm};
 use crate::output::{plural, time};
 use crate::session::{DONE, Exit, FAILED, Session};
 use batch::{Failure, Restarting};
+use interrupt::Interrupts;
 use wishes::{Answer, Wishes};
 
 /// Flags of `job restart`.
@@ -117,10 +119,16 @@ fn in_batches(
     allocs: &[AllocationListStub],
 ) -> Result<(Vec<Failure>, bool)> {
     let size = wishes.batch.of(allocs.len());
-    let restarting = Restarting { args, job: &stub.id };
+    let interrupts = Interrupts::watch()?;
+    let restarting = Restarting {
+        args,
+        job: &stub.id,
+        interrupts: &interrupts,
+    };
     let mut failures = Vec::new();
     let batches = allocs.chunks(size).count();
     for (at, batch) in allocs.chunks(size).enumerate() {
+        interrupts.pass();
         if let Some(active) = active_deployment(session, args, stub)? {
             failures.push(active);
             break;
@@ -133,9 +141,11 @@ fn in_batches(
             );
         }
         let failed = restarting.batch(session, batch);
+        interrupts.pass();
         let next = if at + 1 == batches {
             Next::Batch
         } else {
+            let _floor = interrupts.hold();
             decide(session, (args, wishes), &failed)?
         };
         failures.extend(failed);
@@ -175,8 +185,8 @@ fn decide(
         (true, _) => "Proceed with the next batch? [Y/n".to_owned(),
         (false, false) => "Ignore the errors above and proceed with the next batch? [y/N".to_owned(),
         (false, true) => {
-            "The errors above are likely to happen again. Ignore them anyway and proceed with the \
-                          next batch? [y/N"
+            "The errors above are likely to happen again.\nIgnore them anyway and proceed with the next \
+                          batch? [y/N"
                 .to_owned()
         }
     };
@@ -185,8 +195,7 @@ fn decide(
         headline(session, batch::listed(failed));
     }
     loop {
-        let stamp = time::stamp_now();
-        session.console.text(format_args!("==> {stamp}: {question}"));
+        session.console.text(stamped(&question));
         let mut line = String::new();
         std::io::stdin()
             .lock()
@@ -202,9 +211,7 @@ fn decide(
                 return Ok(Next::Batch);
             }
             None if line.is_empty() => return Ok(Next::Cancel),
-            None => session
-                .console
-                .line(format_args!("Invalid answer {:?}", line.trim())),
+            None => session.console.line(invalid(&line)),
         }
     }
 }
@@ -292,6 +299,19 @@ fn headline(session: &mut Session<'_>, text: impl Display) {
         .console
         .bold(&format!("==> {}: {text}", time::stamp_now()));
     session.console.line(line);
+}
+
+/// A text behind the time; its other lines begin where the first one does.
+fn stamped(text: &str) -> String {
+    let start = format!("==> {}: ", time::stamp_now());
+    let gap = " ".repeat(start.len());
+    format!("{start}{}", text.replace('\n', &format!("\n{gap}")))
+}
+
+/// What is said of an answer that makes no sense.
+fn invalid(answer: &str) -> String {
+    let gap = stamped("").len();
+    format!("{:gap$}Invalid answer {:?}", "", answer.trim())
 }
 
 fn news(session: &mut Session<'_>, text: impl Display) {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use holdfast_shared::model::{Affinity, Constraint, JobType, Spread};
-use regex::Regex;
+use holdfast_shared::model::{Affinity, Constraint, JobType, PATTERN_BYTES_MAX, Spread};
+use regex::RegexBuilder;
 
 use super::errors::Errors;
 
@@ -99,7 +99,7 @@ fn comparison(operand: &str, target: &str, what: &str, errors: &mut Errors) {
             errors.push_if(target.is_empty(), "Set contains operators require an RTarget");
         }
         "regexp" => {
-            if let Err(error) = Regex::new(target) {
+            if let Err(error) = RegexBuilder::new(target).size_limit(PATTERN_BYTES_MAX).build() {
                 errors.push(format!("Regular expression failed to compile: {error}"));
             }
         }
@@ -157,4 +157,26 @@ fn spread_errors(spread: &Spread) -> Errors {
         format_args!("Sum of spread target percentages must not be greater than 100%; got {sum}%"),
     );
     errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_that_takes_much_memory_is_refused() {
+        for (pattern, is_taken) in [
+            ("^linux$", true),
+            ("[a-z]{1,100}", true),
+            (r"(\w{100}){100}", false),
+        ] {
+            let mut errors = Errors::default();
+            comparison("regexp", pattern, "constraint", &mut errors);
+            assert_eq!(
+                errors.text().contains("exceeds size limit"),
+                !is_taken,
+                "{pattern}"
+            );
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod errors;
 mod group;
 mod notes;
 mod policy;
+mod region;
 mod service;
 mod task;
 mod warnings;
@@ -38,6 +39,8 @@ pub struct Surroundings {
     pub node_pools: Option<BTreeSet<String>>,
     /// Whether tasks may use more memory than they reserve.
     pub memory_oversubscription: bool,
+    /// The region that is asked, which knows no other; `None` when no region is.
+    pub region: Option<String>,
 }
 
 /// Looks at a canonicalised job.
@@ -70,10 +73,17 @@ pub fn validate(job: &Job, surroundings: &Surroundings) -> Validation {
             job.node_pool()
         ));
     }
+    let mut notes = notes::of(job);
+    if let Some(region) = &surroundings.region {
+        match region::of(job, region) {
+            Ok(note) => notes.extend(note),
+            Err(error) => errors.push(error),
+        }
+    }
     Validation {
         errors,
         warnings: warnings::of(job, surroundings),
-        notes: notes::of(job),
+        notes,
     }
 }
 

@@ -40,6 +40,7 @@ impl World {
         self.nodes_are_ready();
         self.jobs_run_as_wanted();
         self.boxes_run_what_is_wanted();
+        self.meta_is_as_acknowledged();
         self.only_keep_alives_travel();
         self.finish_step();
     }

@@ -14,10 +14,12 @@
 //! | S10 | what was acknowledged is durable, and stays so | `messages`, `agent` |
 //! | S11 | without faults everything converges in time, and only keep-alives travel | `convergence` |
 //! | S12 | ours: nothing new on a node that takes nothing; only the less important are pushed out; no overlap | `placement` |
+//! | S13 | ours: an order is carried out at most once; a node's meta is what was acknowledged last | `orders` |
 
 mod agent;
 mod convergence;
 mod messages;
+mod orders;
 mod placement;
 mod state;
 
@@ -103,6 +105,12 @@ impl Invariants {
     /// A box has another store now.
     pub(crate) fn forget_store(&mut self, number: usize) {
         self.boxes[number].held = Held::default();
+    }
+
+    /// A box has a copy of another one's store now, which comes from where that one has it.
+    pub(crate) fn copy_store(&mut self, from: usize, to: usize) {
+        self.forget_store(to);
+        self.boxes[to].origin = self.boxes[from].origin;
     }
 
     /// The coordinator has an older state now.

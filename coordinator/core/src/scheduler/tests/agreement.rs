@@ -3,167 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use holdfast_shared::id::{AllocId, IdGenerator, NodeId};
+use holdfast_shared::id::{AllocId, NodeId};
 use holdfast_shared::model::{
-    AssignedPort, DriverState, Fingerprint, HostNetwork, Job, Node, NodeResources, PlacementReport,
+    Allocation, DesiredStatus, Job, PlacementReport, Preemption, SchedulerAlgorithm, TaskGroup,
 };
-use serde_json::{Value, json};
 
+use super::alloc;
+use super::chance::{Dice, random_job, random_state};
 use super::reference::{Outcome, Reference};
-use super::{alloc, job, node, takes};
 use crate::scheduler::fleet::Fleet;
 use crate::scheduler::{Placement, Rules, Scheduler, Wanted};
 use crate::state::{Delta, State};
-
-/// Chance with a seed.
-struct Dice(IdGenerator);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0.next_u64() % limit
-    }
-
-    fn one_in(&mut self, number: u64) -> bool {
-        self.below(number) == 0
-    }
-
-    fn pick<T: Clone>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len() as u64) as usize].clone()
-    }
-}
-
-fn random_node(dice: &mut Dice, id: u128) -> Node {
-    let driver = DriverState {
-        detected: true,
-        healthy: !dice.one_in(10),
-        ..DriverState::default()
-    };
-    let network = HostNetwork {
-        address: format!("192.0.2.{id}"),
-        interface: "eth0".into(),
-    };
-    let mut print = Fingerprint {
-        datacenter: dice.pick(&["dc1", "dc2", "elsewhere"]).into(),
-        node_pool: "default".into(),
-        node_class: dice.pick(&["", "small", "large"]).into(),
-        resources: NodeResources {
-            cpu_mhz: 1000 + 500 * dice.below(6),
-            memory_mb: 1024 + 512 * dice.below(6),
-            disk_mb: 4000 + 1000 * dice.below(3),
-            reserved_cpu_mhz: 100 * dice.below(3),
-            reserved_memory_mb: 128,
-            reserved_ports: vec![22],
-            ..NodeResources::default()
-        },
-        drivers: Arc::new([("docker".to_owned(), driver)].into()),
-        host_networks: [("default".to_owned(), network)].into(),
-        ..Fingerprint::default()
-    };
-    print.meta.insert("unique.number".into(), id.to_string());
-    if !dice.one_in(8) {
-        print.meta.insert("rack".into(), format!("r{}", dice.below(4)));
-    }
-    if dice.one_in(2) {
-        print
-            .attributes
-            .insert("os.version".into(), format!("1.{}", dice.below(4)));
-    }
-    node(id, print)
-}
-
-const CONSTRAINTS: [(&str, &str, &str); 9] = [
-    ("${meta.rack}", "set_contains_any", "r0,r1,r2"),
-    ("${meta.rack}", "!=", "r3"),
-    ("${attr.os.version}", "version", ">= 1.1"),
-    ("${meta.unique.number}", ">=", "5"),
-    ("${node.class}", "is_set", ""),
-    ("", "distinct_hosts", ""),
-    ("", "distinct_hosts", "false"),
-    ("${meta.rack}", "distinct_property", "2"),
-    ("${node.datacenter}", "distinct_property", "3"),
-];
-
-fn constraints(dice: &mut Dice) -> Value {
-    let mut list = Vec::new();
-    while dice.one_in(2) {
-        let (left, operand, right) = dice.pick(&CONSTRAINTS);
-        list.push(json!({"LTarget": left, "Operand": operand, "RTarget": right}));
-    }
-    json!(list)
-}
-
-fn affinities(dice: &mut Dice) -> Value {
-    let mut list = Vec::new();
-    while dice.one_in(4) {
-        let (left, operand, right) = dice.pick(&CONSTRAINTS[..5]);
-        let weight = dice.pick(&[-100, -20, 50, 80]);
-        list.push(json!({"LTarget": left, "Operand": operand, "RTarget": right, "Weight": weight}));
-    }
-    json!(list)
-}
-
-fn spreads(dice: &mut Dice) -> Value {
-    let mut list = Vec::new();
-    while dice.one_in(4) {
-        let attribute = dice.pick(&["${meta.rack}", "${node.datacenter}"]);
-        let targets = dice.pick(&[
-            json!(null),
-            json!([{"Value": "r0", "Percent": 60}, {"Value": "r1", "Percent": 20}]),
-            json!([{"Value": "dc1", "Percent": 100}, {"Value": "dc2", "Percent": 0}]),
-            json!([{"Value": "r2", "Percent": 0}]),
-        ]);
-        let weight = dice.pick(&[30, 50, 100]);
-        list.push(json!({"Attribute": attribute, "Weight": weight, "SpreadTarget": targets}));
-    }
-    json!(list)
-}
-
-fn random_job(dice: &mut Dice) -> Job {
-    let mut groups = Vec::new();
-    for name in ["web", "db"] {
-        let port = if dice.one_in(3) {
-            json!([{"Label": "http", "Value": dice.pick(&[22, 8080, 9090])}])
-        } else {
-            json!([])
-        };
-        groups.push(json!({
-            "Name": name, "Count": 1 + dice.below(5), "Constraints": constraints(dice),
-            "Affinities": affinities(dice), "Spreads": spreads(dice),
-            "Networks": [{"ReservedPorts": port}], "EphemeralDisk": {"SizeMB": 300},
-            "Tasks": [{"Name": "main", "Driver": "docker", "Constraints": constraints(dice), "Affinities": affinities(dice),
-                "Resources": {"CPU": 200 + 300 * dice.below(3), "MemoryMB": 256 + 256 * dice.below(2)}}],
-        }));
-    }
-    let groups = groups.split_off(dice.below(2) as usize);
-    job(json!({
-        "ID": "mine", "Type": dice.pick(&["service", "batch"]), "Datacenters": dice.pick(&[json!(["*"]), json!(["dc1", "dc2"])]),
-        "Constraints": constraints(dice), "Affinities": affinities(dice), "Spreads": spreads(dice), "TaskGroups": groups,
-    }))
-}
-
-fn random_state(dice: &mut Dice) -> State {
-    let mut state = State::default();
-    for id in 0..1 + u128::from(dice.below(40)) {
-        let node = random_node(dice, id + 1);
-        let used = dice.below(3);
-        state.apply(&Delta::Node(Arc::new(node.clone())));
-        for number in 0..used {
-            let job = dice.pick(&[("mine", "web"), ("mine", "db"), ("other", "web")]);
-            let port = AssignedPort {
-                label: "http".into(),
-                value: dice.pick(&[8080, 9090, 7070]),
-                to: 0,
-                host_ip: dice.pick(&[format!("192.0.2.{}", id + 1), "198.51.100.1".into()]),
-                host_network: "default".into(),
-                dynamic: false,
-            };
-            let has = (takes(100 * dice.below(6), 128 * dice.below(5), 300), vec![port]);
-            let alloc = alloc(1000 * (id + 1) + u128::from(number), job, id + 1, has);
-            state.apply(&Delta::Allocation(Arc::new(alloc)));
-        }
-    }
-    state
-}
 
 fn compare(seed: u64, fast: Result<&Placement, &PlacementReport>, slow: &Outcome) {
     let report = fast.map_or_else(|report| report, |placement| &placement.report);
@@ -180,6 +30,16 @@ fn compare(seed: u64, fast: Result<&Placement, &PlacementReport>, slow: &Outcome
         report.dimension_exhausted.to_map(),
         slow.exhausted,
         "seed {seed}: exhausted"
+    );
+    assert_eq!(
+        (report.class_filtered.to_map(), report.class_exhausted.to_map()),
+        (slow.filtered_classes.clone(), slow.exhausted_classes.clone()),
+        "seed {seed}: classes"
+    );
+    assert_eq!(
+        (report.nodes_filtered, report.nodes_exhausted),
+        (slow.filtered.values().sum(), slow.exhausted.values().sum()),
+        "seed {seed}: how many are none"
     );
     assert_eq!(
         fast.ok().map(|it| it.node),
@@ -200,69 +60,158 @@ fn compare(seed: u64, fast: Result<&Placement, &PlacementReport>, slow: &Outcome
         );
         assert_eq!(fast.norm_score, slow.norm, "seed {seed}: the score");
     }
+    if let (Ok(fast), Some(slow)) = (fast, slow.found.first()) {
+        assert_eq!(fast.ports, slow.ports, "seed {seed}: ports");
+        assert_eq!(fast.resources.devices, slow.devices, "seed {seed}: devices");
+        let evicts = |list: &[AllocId]| list.iter().copied().collect::<BTreeSet<_>>();
+        assert_eq!(
+            evicts(&fast.evicts),
+            evicts(&slow.evicts),
+            "seed {seed}: who gives way"
+        );
+    }
 }
 
-/// One evaluation of up to twelve placements; answers how many found a place.
-fn agree(seed: u64) -> usize {
-    let mut dice = Dice(IdGenerator::from_seed(u128::from(seed)));
-    let (state, job) = (random_state(&mut dice), random_job(&mut dice));
-    let mut fleet = Fleet::of(&state);
-    let mut scheduler = Scheduler::new(&state, Rules::of(&state, &job, 10), u128::from(seed));
-    let order = scheduler.order_of(&mut fleet, &job);
-    let mut slow = Reference {
-        job: &job,
-        nodes: order.iter().map(|id| &**state.nodes.get(id).unwrap()).collect(),
-        all: state.nodes.values().map(|node| &**node).collect(),
-        stored: state.allocs.values().map(|alloc| &**alloc).collect(),
-        stopped: Vec::new(),
-        placed: Vec::new(),
-        cursor: 0,
-        node_limit: 10,
-        seen: Vec::new(),
-        lowest: -1.0,
-    };
-    let mine: Vec<AllocId> = state.allocs_of_job(&job.key()).map(|alloc| alloc.id).collect();
-    for id in mine.iter().copied().filter(|_| dice.one_in(3)) {
-        scheduler.release(&mut fleet, &state, id);
-        slow.stopped.push(id);
+/// What random evaluations showed.
+#[derive(Debug, Default)]
+struct Seen {
+    placed: usize,
+    with_ports: usize,
+    with_devices: usize,
+    evicted: usize,
+}
+
+/// One evaluation, by both of them.
+struct Both<'a> {
+    seed: u64,
+    dice: Dice,
+    job: &'a Job,
+    /// The state with everything that was decided.
+    now: State,
+    fleet: Fleet,
+    fast: Scheduler<'a>,
+    slow: Reference<'a>,
+}
+
+impl<'a> Both<'a> {
+    fn new(seed: u64, mut dice: Dice, state: &'a State, job: &'a Job) -> Self {
+        let mut fleet = Fleet::of(state);
+        let mut rules = Rules::of(state, job, 10);
+        let preempts = dice.one_in(2);
+        rules.preemption = Preemption {
+            service: preempts,
+            batch: preempts,
+            ..Preemption::default()
+        };
+        rules.algorithm = dice.pick(&[SchedulerAlgorithm::Binpack, SchedulerAlgorithm::Spread]);
+        let mut fast = Scheduler::new(state, rules, u128::from(seed));
+        let order = fast.order_of(&mut fleet, job);
+        let slow = Reference {
+            job,
+            nodes: order.iter().map(|id| &**state.nodes.get(id).unwrap()).collect(),
+            all: state.nodes.values().map(|node| &**node).collect(),
+            stored: state.allocs.values().map(|alloc| &**alloc).collect(),
+            stopped: Vec::new(),
+            placed: Vec::new(),
+            evicted: Vec::new(),
+            others: state.versions.values().map(|job| &**job).collect(),
+            preempts,
+            spreads: rules.algorithm == SchedulerAlgorithm::Spread,
+            cursor: 0,
+            node_limit: 10,
+            seen: Vec::new(),
+            lowest: -1.0,
+        };
+        Self {
+            seed,
+            dice,
+            job,
+            now: state.clone(),
+            fleet,
+            fast,
+            slow,
+        }
     }
-    let mut number = 0;
-    for round in 0..12 {
-        let group = &job.groups()[dice.below(job.groups().len() as u64) as usize];
-        let penalized: BTreeSet<NodeId> = order.iter().copied().filter(|_| dice.one_in(6)).collect();
+
+    fn stop_some(&mut self) {
+        let mine: Vec<AllocId> = self.now.allocs_of_job(&self.job.key()).map(|it| it.id).collect();
+        for id in mine.into_iter().filter(|_| self.dice.one_in(3)) {
+            self.fast.release(&mut self.fleet, &self.now, id);
+            self.slow.stopped.push(id);
+        }
+    }
+
+    /// An update that found no place.
+    fn withhold_one(&mut self) {
+        if let Some(id) = self.slow.stopped.pop() {
+            self.fast.withhold(&mut self.fleet, id);
+        }
+    }
+
+    /// Places one more allocation of a group, when both find the same place for it.
+    fn place(&mut self, number: u128, group: &'a TaskGroup, seen: &mut Seen) {
+        let nodes: Vec<NodeId> = self.slow.nodes.iter().map(|node| node.id).collect();
+        let penalized: BTreeSet<NodeId> = nodes.into_iter().filter(|_| self.dice.one_in(6)).collect();
+        // As a system job is placed, or what is bound to where it was; the node may be none of the job's.
+        let anywhere: Vec<NodeId> = self.slow.all.iter().map(|node| node.id).collect();
+        let only = self.dice.one_in(4).then(|| self.dice.pick(&anywhere));
         let wanted = Wanted {
-            job: &job,
+            job: self.job,
             group,
             penalized: &penalized,
-            only: None,
+            only,
         };
-        let found = scheduler.place(&mut fleet, &state, &wanted);
-        let outcome = slow.place(group, &penalized.iter().copied().collect::<Vec<_>>());
-        compare(seed, found.as_ref().map_err(|report| &**report), &outcome);
-        if let Ok(placement) = found {
-            number += 1;
-            let has = ((*placement.resources).clone(), placement.ports);
-            let alloc = alloc(round, ("mine", group.name()), placement.node.0, has);
-            fleet.replace(None, Some(&alloc));
-            scheduler.take(&fleet, group, alloc.node);
-            slow.placed.push(alloc);
+        let found = self.fast.place(&mut self.fleet, &self.now, &wanted);
+        let penalized: Vec<NodeId> = penalized.iter().copied().collect();
+        let outcome = self.slow.place(group, &penalized, only);
+        compare(self.seed, found.as_ref().map_err(|report| &**report), &outcome);
+        let Ok(placement) = found else { return };
+        seen.placed += 1;
+        seen.with_ports += usize::from(!placement.ports.is_empty());
+        seen.with_devices += usize::from(!placement.resources.devices.is_empty());
+        seen.evicted += placement.evicts.len();
+        for id in &placement.evicts {
+            let old = self.now.allocs.get(id).unwrap().clone();
+            let evicted = Allocation {
+                desired: DesiredStatus::Evict,
+                ..(*old).clone()
+            };
+            self.change(Some(&old), evicted);
+            self.slow.evicted.push(*id);
         }
-        if dice.one_in(4)
-            && let Some(id) = slow.stopped.pop()
-        {
-            // An update that found no place.
-            scheduler.withhold(&mut fleet, id);
+        let has = ((*placement.resources).clone(), placement.ports);
+        let alloc = alloc(number, ("mine", group.name()), placement.node.0, has);
+        self.fast.take(&self.fleet, group, alloc.node);
+        self.slow.placed.push(alloc.clone());
+        self.change(None, alloc);
+    }
+
+    fn change(&mut self, old: Option<&Allocation>, new: Allocation) {
+        self.fleet.replace(old, Some(&new));
+        self.now.apply(&Delta::Allocation(Arc::new(new)));
+    }
+}
+
+/// One evaluation of up to twelve placements.
+fn agree(seed: u64, seen: &mut Seen) {
+    let mut dice = Dice::from_seed(seed);
+    let (state, job) = (random_state(&mut dice), random_job(&mut dice));
+    let mut both = Both::new(seed, dice, &state, &job);
+    both.stop_some();
+    for number in 0..12 {
+        let at = both.dice.below(job.groups().len() as u64);
+        both.place(number, &job.groups()[at as usize], seen);
+        if both.dice.one_in(4) {
+            both.withhold_one();
         }
     }
-    scheduler.finish(&mut fleet);
-    number
+    both.fast.finish(&mut both.fleet);
 }
 
 #[test]
 fn the_scheduler_and_a_slow_one_find_the_same_places_for_the_same_reasons() {
-    let placed: usize = (0..600).map(agree).sum();
-    assert!(
-        placed > 1500,
-        "the fleets are too full to show anything: {placed} placements"
-    );
+    let mut seen = Seen::default();
+    (0..600).for_each(|seed| agree(seed, &mut seen));
+    let enough = seen.placed > 1500 && seen.with_ports > 400 && seen.with_devices > 100 && seen.evicted > 200;
+    assert!(enough, "the fleets show too little: {seen:?}");
 }

@@ -1,7 +1,10 @@
 //! The scheduler against a slow and obvious one, and what it makes of single fleets.
 
 mod agreement;
+mod chance;
 mod reference;
+mod refusals;
+mod room;
 
 use std::sync::Arc;
 

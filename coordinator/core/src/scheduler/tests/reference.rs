@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 
 use holdfast_shared::id::{AllocId, NodeId};
-use holdfast_shared::model::{Affinity, Allocation, Constraint, Job, Node, Spread, TaskGroup};
+use holdfast_shared::model::{
+    Affinity, Allocation, AssignedDevice, AssignedPort, Constraint, Job, Node, Spread, TaskGroup,
+};
 
+use super::room;
 use crate::scheduler::constraint;
 
 /// A region, and what one evaluation has decided so far.
@@ -19,6 +22,14 @@ pub(super) struct Reference<'a> {
     pub(super) stored: Vec<&'a Allocation>,
     pub(super) stopped: Vec<AllocId>,
     pub(super) placed: Vec<Allocation>,
+    /// What gave way.
+    pub(super) evicted: Vec<AllocId>,
+    /// The jobs of others.
+    pub(super) others: Vec<&'a Job>,
+    /// Whether the job may push out others.
+    pub(super) preempts: bool,
+    /// Whether empty nodes are the best ones.
+    pub(super) spreads: bool,
     pub(super) cursor: usize,
     pub(super) node_limit: usize,
     /// Groups that were placed, in order.
@@ -33,6 +44,9 @@ pub(super) struct Found {
     /// Components in the order in which they are added up.
     pub(super) scores: Vec<(&'static str, f64)>,
     pub(super) norm: f64,
+    pub(super) evicts: Vec<AllocId>,
+    pub(super) ports: Vec<AssignedPort>,
+    pub(super) devices: Vec<AssignedDevice>,
 }
 
 /// What became of one placement.
@@ -43,6 +57,9 @@ pub(super) struct Outcome {
     pub(super) evaluated: u64,
     pub(super) filtered: BTreeMap<String, u64>,
     pub(super) exhausted: BTreeMap<String, u64>,
+    /// By the operators' classes of the nodes.
+    pub(super) filtered_classes: BTreeMap<String, u64>,
+    pub(super) exhausted_classes: BTreeMap<String, u64>,
 }
 
 enum Unfit {
@@ -51,7 +68,30 @@ enum Unfit {
 }
 
 impl<'a> Reference<'a> {
-    pub(super) fn place(&mut self, group: &'a TaskGroup, penalized: &[NodeId]) -> Outcome {
+    /// A place for one more of the group, on the node `only` if there is one.
+    pub(super) fn place(
+        &mut self,
+        group: &'a TaskGroup,
+        penalized: &[NodeId],
+        only: Option<NodeId>,
+    ) -> Outcome {
+        let all = self.nodes.clone();
+        let cursor = self.cursor;
+        if let Some(only) = only {
+            self.nodes.retain(|node| node.id == only);
+            self.cursor = 0;
+        }
+        let mut outcome = self.find(group, penalized, false);
+        if outcome.found.is_empty() && self.preempts {
+            outcome = self.find(group, penalized, true);
+        }
+        if only.is_some() {
+            (self.nodes, self.cursor) = (all, cursor);
+        }
+        outcome
+    }
+
+    fn find(&mut self, group: &'a TaskGroup, penalized: &[NodeId], evicting: bool) -> Outcome {
         if !self.seen.iter().any(|it| it.name() == group.name()) {
             self.seen.push(group);
         }
@@ -75,9 +115,16 @@ impl<'a> Reference<'a> {
             }
             let node = self.nodes[(self.cursor + step) % nodes];
             outcome.evaluated += 1;
-            match self.look(group, node, penalized) {
-                Err(Unfit::Filtered(why)) => *outcome.filtered.entry(why).or_default() += 1,
-                Err(Unfit::Exhausted(why)) => *outcome.exhausted.entry(why).or_default() += 1,
+            let class = &node.fingerprint.node_class;
+            match self.look(group, node, penalized, evicting) {
+                Err(Unfit::Filtered(why)) => {
+                    count(&mut outcome.filtered, &why);
+                    count(&mut outcome.filtered_classes, class);
+                }
+                Err(Unfit::Exhausted(why)) => {
+                    count(&mut outcome.exhausted, &why);
+                    count(&mut outcome.exhausted_classes, class);
+                }
                 Ok(found) if found.norm <= 0.0 && skipped.len() < 3 => skipped.push(found),
                 Ok(found) => taken.push(found),
             }
@@ -102,17 +149,30 @@ impl<'a> Reference<'a> {
     }
 
     /// What runs once the decisions so far are carried out.
-    fn proposed(&self) -> impl Iterator<Item = &Allocation> {
+    pub(super) fn proposed(&self) -> impl Iterator<Item = &Allocation> {
         let stays = self.stored.iter().copied();
-        stays
-            .filter(|alloc| !self.stopped.contains(&alloc.id))
-            .chain(&self.placed)
+        let goes = |id: &AllocId| self.stopped.contains(id) || self.evicted.contains(id);
+        stays.filter(move |alloc| !goes(&alloc.id)).chain(&self.placed)
     }
 
-    fn look(&mut self, group: &TaskGroup, node: &Node, penalized: &[NodeId]) -> Result<Found, Unfit> {
+    fn look(
+        &mut self,
+        group: &TaskGroup,
+        node: &Node,
+        penalized: &[NodeId],
+        evicting: bool,
+    ) -> Result<Found, Unfit> {
         self.qualifies(group, node).map_err(Unfit::Filtered)?;
-        self.has_room(group, node).map_err(Unfit::Exhausted)?;
-        let mut scores = vec![("binpack", self.binpack(group, node))];
+        let gone = match self.lacks(group, node, &[]) {
+            None => Vec::new(),
+            Some(why) => {
+                let gone = evicting.then(|| self.make_room(group, node)).flatten();
+                gone.ok_or(Unfit::Exhausted(why))?
+            }
+        };
+        let (devices, wishes) = room::devices(group, node, &self.taken_devices(node)).unwrap();
+        let mut scores = vec![("binpack", self.packing(group, node, &gone))];
+        scores.extend(wishes.map(|score| ("devices", score)));
         let same = |alloc: &&Allocation| {
             alloc.node == node.id && alloc.job == self.job.key() && alloc.group == group.name()
         };
@@ -138,11 +198,17 @@ impl<'a> Reference<'a> {
         if spread != 0.0 {
             scores.push(("allocation-spread", spread));
         }
+        if !gone.is_empty() {
+            scores.push(("preemption", self.preemption(&gone)));
+        }
         let norm = scores.iter().map(|(_, score)| score).sum::<f64>() / scores.len() as f64;
         Ok(Found {
             node: node.id,
             scores,
             norm,
+            ports: self.ports(group, node, &gone).unwrap(),
+            devices,
+            evicts: gone,
         })
     }
 
@@ -173,6 +239,8 @@ impl<'a> Reference<'a> {
             .iter()
             .flat_map(|task| task.constraints.iter().flatten());
         of_tasks.filter(plain).try_for_each(check)?;
+        room::devices(group, node, &[]).ok_or("missing devices")?;
+        room::networks(group, node)?;
         let of_job = self.job.constraints.iter().flatten().map(|it| (it, None));
         let of_group = group
             .constraints
@@ -197,10 +265,13 @@ impl<'a> Reference<'a> {
             } else {
                 it.right.parse().unwrap()
             };
-            let room =
-                property(&it.left, node).is_some_and(|value| self.distinct(&it.left, &value, *scope) < limit);
-            if !room {
-                return Err(text(it));
+            let Some(value) = property(&it.left, node) else {
+                return Err(format!("missing property {:?}", it.left));
+            };
+            let uses = self.distinct(&it.left, &value, *scope);
+            if uses >= limit {
+                let name = &it.left;
+                return Err(format!("distinct_property: {name}={value} used by {uses} allocs"));
             }
         }
         Ok(())
@@ -232,62 +303,13 @@ impl<'a> Reference<'a> {
         stored + placed - freed
     }
 
-    fn has_room(&self, group: &TaskGroup, node: &Node) -> Result<(), String> {
-        let (cpu, memory, disk) = self.used(group, node);
+    fn packing(&self, group: &TaskGroup, node: &Node, gone: &[AllocId]) -> f64 {
         let has = &node.fingerprint.resources;
-        for (name, used, capacity) in [
-            ("cpu", cpu, has.cpu_mhz - has.reserved_cpu_mhz),
-            ("memory", memory, has.memory_mb - has.reserved_memory_mb),
-            ("disk", disk, has.disk_mb - has.reserved_disk_mb),
-        ] {
-            if used > capacity {
-                return Err(name.into());
-            }
-        }
-        for port in group
-            .networks()
-            .iter()
-            .flat_map(|network| network.reserved_ports())
-        {
-            let address = &node.fingerprint.host_networks["default"].address;
-            let mut others = self
-                .proposed()
-                .filter(|alloc| alloc.node == node.id)
-                .flat_map(|it| &it.ports);
-            let networks = &node.fingerprint.host_networks;
-            let former = |ip: &str| networks.values().all(|network| network.address != ip);
-            let taken = others.any(|it| {
-                i64::from(it.value) == port.value && (it.host_ip == *address || former(&it.host_ip))
-            });
-            let reserved = has.reserved_ports.iter().any(|it| i64::from(*it) == port.value);
-            if taken || reserved {
-                return Err(format!(
-                    "network: reserved port collision {}={}",
-                    port.label, port.value
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// What is taken of the node, with one more allocation of the group.
-    fn used(&self, group: &TaskGroup, node: &Node) -> (u64, u64, u64) {
-        let ask = group.tasks()[0].resources();
-        let mut used = (ask.cpu_mhz(), ask.memory_mb(), group.disk_mb());
-        for alloc in self.proposed().filter(|alloc| alloc.node == node.id) {
-            used.0 += alloc.resources.cpu_mhz();
-            used.1 += alloc.resources.memory_mb();
-            used.2 += alloc.resources.disk_mb;
-        }
-        used
-    }
-
-    fn binpack(&self, group: &TaskGroup, node: &Node) -> f64 {
-        let has = &node.fingerprint.resources;
-        let (cpu, memory, _) = self.used(group, node);
+        let (cpu, memory, _) = self.used(group, node, gone);
         let free_cpu = 1.0 - cpu as f64 / (has.cpu_mhz - has.reserved_cpu_mhz) as f64;
         let free_memory = 1.0 - memory as f64 / (has.memory_mb - has.reserved_memory_mb) as f64;
-        let score = 20.0 - (10f64.powf(free_cpu) + 10f64.powf(free_memory));
+        let powers = 10f64.powf(free_cpu) + 10f64.powf(free_memory);
+        let score = if self.spreads { powers - 2.0 } else { 20.0 - powers };
         score.clamp(0.0, 18.0) / 18.0
     }
 
@@ -350,6 +372,12 @@ impl<'a> Reference<'a> {
             total += contribution;
         }
         total
+    }
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
+    if !name.is_empty() {
+        *counts.entry(name.to_owned()).or_default() += 1;
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use holdfast_api::{AllocRestartRequest, AllocStopResponse, Allocation, AllocationListStub, Evaluation};
 use serde_json::json;
 
+use super::interrupt::Interrupts;
 use super::{Restart, news};
 use crate::client::{Request, segment};
 use crate::command::placement;
@@ -65,6 +66,7 @@ enum Awaited {
 pub(super) struct Restarting<'a> {
     pub(super) args: &'a Restart,
     pub(super) job: &'a str,
+    pub(super) interrupts: &'a Interrupts,
 }
 
 impl Restarting<'_> {
@@ -73,6 +75,7 @@ impl Restarting<'_> {
         let mut failures = Vec::new();
         let mut told = Vec::new();
         for alloc in allocs {
+            self.interrupts.pass();
             match self.tell(session, alloc) {
                 Ok(awaited) => told.push((alloc, awaited)),
                 Err(error) => failures.push(self.failure(alloc, &error)),
