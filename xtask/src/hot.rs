@@ -102,14 +102,10 @@ fn prepare(watched: &Path, calls: &Path) -> anyhow::Result<()> {
         "--package",
         "holdfast-agent",
     ]);
-    // With names; all else as it is flashed.
-    command.args([
-        "--bins",
-        "--config",
-        "profile.edge.strip=false",
-        "--target",
-        TRIPLE,
-    ]);
+    // With names; all else as it is flashed. Not by the profile, which goes into the hashes in names: by these the compiler
+    // decides which one of functions that are alike stands for all.
+    let names = format!("target.{TRIPLE}.rustflags=[\"-Cstrip=none\"]");
+    command.args(["--bins", "--target", TRIPLE, "--config", &names]);
     command
         .args(lean(TRIPLE)?)
         .arg("--target-dir")
