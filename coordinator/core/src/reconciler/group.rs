@@ -294,6 +294,12 @@ impl<'a> GroupTurn<'a> {
                 Fate::Lost => holding.lost = Some(*alloc).filter(|alloc| !alloc.canary),
             }
         }
+        // Whoever took its place while it was out of contact is there: nobody else has to be found.
+        if !holding.known.is_empty()
+            && let Some(alloc) = holding.migrate.take()
+        {
+            self.stop(alloc, None, reason::NOT_NEEDED);
+        }
         if !holding.is_known() {
             self.renew(&mut holding, failed.or(away));
         }

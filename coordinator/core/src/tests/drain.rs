@@ -9,6 +9,7 @@ use holdfast_shared::wire::Held;
 use serde_json::json;
 
 use super::fleet::{Fleet, job};
+use super::reconnect::{LOST_AFTER, edge, settled};
 use crate::{Command, DrainSpec, NodeAction, Refusal, Response};
 
 const FIRST: NodeId = NodeId(1);
@@ -25,6 +26,10 @@ fn act(fleet: &mut Fleet, id: NodeId, action: NodeAction) -> Result<Response, Re
 }
 
 fn drain(fleet: &mut Fleet, secs: i64) {
+    drain_node(fleet, FIRST, secs);
+}
+
+fn drain_node(fleet: &mut Fleet, id: NodeId, secs: i64) {
     let action = NodeAction::Drain {
         spec: Some(DrainSpec {
             deadline: Duration::from_secs(secs),
@@ -33,7 +38,7 @@ fn drain(fleet: &mut Fleet, secs: i64) {
         mark_eligible: false,
         meta: [("message".to_owned(), "new disk".to_owned())].into(),
     };
-    act(fleet, FIRST, action).unwrap();
+    act(fleet, id, action).unwrap();
 }
 
 fn call_off(fleet: &mut Fleet, mark_eligible: bool) {
@@ -193,6 +198,24 @@ fn a_node_that_goes_down_while_it_drains_has_drained() {
         (Some(DrainStatus::Complete), Eligibility::Ineligible)
     );
     assert!(node(&fleet).events.iter().all(|event| event.details.is_empty()));
+}
+
+#[test]
+fn what_was_replaced_while_its_node_was_away_does_not_move_when_that_comes_back_to_be_drained() {
+    let mut fleet = settled(edge("MaxClientDisconnect", json!(LOST_AFTER)));
+    let original = fleet.alloc("edge", |_| true);
+    fleet.disconnect(original.node);
+    fleet.settle();
+    let replacement = fleet.alloc("edge", |it| it.id != original.id);
+    drain_node(&mut fleet, original.node, 3600);
+    fleet.connect(original.node);
+    fleet.advance(Duration::from_secs(60));
+    let allocs = fleet.core.state().allocs.values();
+    let live: Vec<_> = allocs
+        .filter(|it| it.desired == DesiredStatus::Run)
+        .map(|it| it.id)
+        .collect();
+    assert_eq!(live, [replacement.id], "{:?}", fleet.allocs("edge"));
 }
 
 #[test]
