@@ -9,6 +9,10 @@ use holdfast_settings::SettingsError;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
+/// Ten thousand nodes come and go; what they leave behind must not stay.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let Err(error) = run() else {
         return ExitCode::SUCCESS;
