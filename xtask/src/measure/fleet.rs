@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use holdfast_tests::load::{Load, LoadPlan};
-use holdfast_tests::{Coordinator, CoordinatorPlan, Fleet};
+use holdfast_tests::{Coordinator, CoordinatorPlan, Fleet, Machine};
 
 use super::jobs::{PATIENCE, everywhere, idle, running, submit};
 use super::row::Row;
@@ -28,7 +28,7 @@ fn storm() -> anyhow::Result<Row> {
     let fleet = Fleet::start()?;
     let coordinator = Coordinator::start(&fleet, CoordinatorPlan::default())?;
     submit(&coordinator, &everywhere("all", ""))?;
-    let load = crowd(&fleet, &coordinator)?;
+    let (_machine, load) = crowd(&fleet, &coordinator)?;
     let connected = load.await_all("connected", PATIENCE, |figures| figures.connected)?;
     let registered = load.await_all("registered", PATIENCE, |figures| figures.registered)?;
     let assigned = load.await_all("assigned", PATIENCE, |figures| figures.assigned)?;
@@ -62,7 +62,7 @@ fn memory() -> anyhow::Result<Row> {
     let pid = coordinator.pid()?;
     idle(Duration::from_secs(2));
     let before = pss_bytes(pid)?;
-    let load = crowd(&fleet, &coordinator)?;
+    let (_machine, load) = crowd(&fleet, &coordinator)?;
     load.await_all("registered", PATIENCE, |figures| figures.registered)?;
     idle(SETTLE);
     let after = pss_bytes(pid)?;
@@ -86,9 +86,10 @@ fn memory() -> anyhow::Result<Row> {
     })
 }
 
-fn crowd(fleet: &Fleet, coordinator: &Coordinator) -> anyhow::Result<Load> {
+/// The load process, and its machine, which goes when it is let go of.
+fn crowd(fleet: &Fleet, coordinator: &Coordinator) -> anyhow::Result<(Machine, Load)> {
     let machine = fleet.machine("crowd")?;
-    Load::start_on(
+    let load = Load::start_on(
         &machine,
         &LoadPlan {
             broker: SocketAddr::from((coordinator.http().ip(), 1883)),
@@ -96,5 +97,6 @@ fn crowd(fleet: &Fleet, coordinator: &Coordinator) -> anyhow::Result<Load> {
             keep_alive: Duration::from_secs(KEEP_ALIVE_SECONDS),
             seed: 1,
         },
-    )
+    )?;
+    Ok((machine, load))
 }
