@@ -90,7 +90,7 @@ pub(crate) fn containers(job: &str, count: usize) -> String {
     )
 }
 
-/// A process that does nothing, on every node; a new version goes to all of them at once.
+/// A process that does nothing, on every node.
 pub(super) fn everywhere(job: &str, mark: &str) -> String {
     format!(
         r#"job "{job}" {{
@@ -98,10 +98,6 @@ pub(super) fn everywhere(job: &str, mark: &str) -> String {
   type        = "system"
   meta {{
     mark = "{mark}"
-  }}
-  update {{
-    max_parallel     = 100000
-    min_healthy_time = "0s"
   }}
   group "g" {{
     task "t" {{
