@@ -22,7 +22,8 @@ struct Terminal {
 
 impl Terminal {
     fn run(server: &Server, arguments: &str) -> Self {
-        let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_edgectl"));
+        // With `exec`, as a shell that got Ctrl-C too may end with 130 whatever edgectl says.
+        let command = format!("exec {} {arguments}", env!("CARGO_BIN_EXE_edgectl"));
         let mut child = Command::new("script")
             .args(["--quiet", "--return", "--command", &command, "/dev/null"])
             .env("EDGE_ADDR", &server.address)
