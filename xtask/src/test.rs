@@ -22,8 +22,11 @@ pub(crate) fn run_tests(options: &Options) -> anyhow::Result<ExitCode> {
     // The end-to-end tests start the binaries; `--all-targets` gives them the same features as the tests have, so
     // that nothing is compiled twice.
     run(cargo().args(["build", "--workspace", "--all-targets"]))?;
+    // One run tells everything that is broken, not the first of it.
     let mut tests = cargo();
-    tests.args(["test", "--workspace"]).args(&options.arguments);
+    tests
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(&options.arguments);
     if !is_root() {
         // Namespaces and containers need root; compiling does not.
         let runner = format!("CARGO_TARGET_{}_RUNNER", host()?.to_uppercase().replace('-', "_"));
