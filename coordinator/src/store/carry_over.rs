@@ -1,6 +1,7 @@
 //! Carrying commits over from the journal into the database, on a thread of its own.
 //!
-//! The database is closed and opened afterwards: whatever its cache is told, it keeps in memory what it has touched.
+//! The database is closed and opened again and again: whatever its cache is told, it keeps in memory what it has
+//! touched.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,14 +10,17 @@ use std::thread::{self, JoinHandle};
 
 use sled::Db;
 
-use super::journal::Reader;
+use super::journal::{Commit, Reader};
 use super::{StoreError, open};
 
 /// The record that holds the number of the last commit that was carried over. No table's records are called so.
 pub(super) const POSITION: &str = "journal";
 
-/// The database takes over so many bytes of commits in one step.
-const STEP_BYTES: usize = 4 * 1024 * 1024;
+/// The database takes over so many bytes of commits in one step. It frees nothing of what it replaces within one.
+const STEP_BYTES: usize = 256 * 1024;
+
+/// It is closed and opened again after so many bytes of commits.
+const TOUCHED_BYTES: usize = 4 * 1024 * 1024;
 
 /// Keys, with what is stored under them, or nothing.
 pub(super) type Changes = BTreeMap<Box<[u8]>, Option<Box<[u8]>>>;
@@ -63,8 +67,8 @@ impl CarryOver {
 
 /// What has to be done.
 pub(super) struct Work {
-    /// The database.
-    pub(super) db: Db,
+    /// The database; `None` for a moment, when it is opened again.
+    pub(super) db: Option<Db>,
     /// Its log, which a flush by sled does not make durable.
     pub(super) log: File,
     /// Its folder.
@@ -74,22 +78,24 @@ pub(super) struct Work {
 }
 
 impl Work {
-    fn run(self, files: &[PathBuf]) -> Result<Db, StoreError> {
-        if let Err(error) = self.carry_over(files) {
+    fn run(mut self, files: &[PathBuf]) -> Result<Db, StoreError> {
+        let outcome = self.carry_over(files).and_then(|()| self.make_durable());
+        if let Err(error) = outcome {
             // Its destructor may wait for ever once it has failed.
             std::mem::forget(self.db);
             return Err(error);
         }
-        drop(self.db);
+        drop(self.db.take());
         open::reopen(&self.folder)
     }
 
     /// In steps that hold whole commits: whatever a crash leaves of it is how the state was after some commit.
-    fn carry_over(&self, files: &[PathBuf]) -> Result<(), StoreError> {
+    fn carry_over(&mut self, files: &[PathBuf]) -> Result<(), StoreError> {
         let mut step = Step {
-            position: position(&self.db)?,
+            position: position(self.db()?)?,
             ..Step::default()
         };
+        let mut touched = 0;
         for path in files {
             let failed = |source| unreadable(path, source);
             let mut reader = Reader::open(path).map_err(failed)?;
@@ -97,24 +103,36 @@ impl Work {
                 if commit.number != step.position + 1 {
                     continue;
                 }
-                step.position = commit.number;
-                step.bytes += commit.len();
-                for (key, record) in commit.changes() {
-                    step.changes.insert(key.into(), record.map(Into::into));
+                step.add(&commit);
+                if step.bytes < STEP_BYTES {
+                    continue;
                 }
-                if step.bytes >= STEP_BYTES {
-                    step = step.take(&self.db)?;
+                touched += step.bytes;
+                step = step.take(self.db()?)?;
+                if touched >= TOUCHED_BYTES {
+                    touched = 0;
+                    drop(self.db.take());
+                    self.db = Some(open::reopen(&self.folder)?);
                 }
             }
         }
-        let step = step.take(&self.db)?;
-        self.db.flush()?;
-        let path = &self.folder;
-        self.log.sync_data().map_err(|source| unreadable(path, source))?;
+        let step = step.take(self.db()?)?;
         if step.position == self.last {
             return Ok(());
         }
-        Err(StoreError::Gone { path: path.clone() })
+        let path = self.folder.clone();
+        Err(StoreError::Gone { path })
+    }
+
+    fn make_durable(&self) -> Result<(), StoreError> {
+        self.db()?.flush()?;
+        self.log
+            .sync_data()
+            .map_err(|source| unreadable(&self.folder, source))
+    }
+
+    fn db(&self) -> Result<&Db, StoreError> {
+        self.db.as_ref().ok_or(StoreError::Closed)
     }
 }
 
@@ -133,6 +151,14 @@ struct Step {
 }
 
 impl Step {
+    fn add(&mut self, commit: &Commit) {
+        self.position = commit.number;
+        self.bytes += commit.len();
+        let changes = commit.changes();
+        self.changes
+            .extend(changes.map(|(key, record)| (key.into(), record.map(Into::into))));
+    }
+
     fn take(self, db: &Db) -> Result<Self, StoreError> {
         let mut batch = sled::Batch::default();
         for (key, record) in self.changes {

@@ -184,7 +184,7 @@ impl Files {
         let log = self.log.try_clone();
         let work = Work {
             log: log.map_err(|source| failed_at(&self.folder, source))?,
-            db: self.db.take().ok_or(StoreError::Closed)?,
+            db: Some(self.db.take().ok_or(StoreError::Closed)?),
             folder: self.folder.clone(),
             last,
         };
