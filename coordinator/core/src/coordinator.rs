@@ -15,7 +15,7 @@ use holdfast_shared::wire::{Answer, Deed, FromAgent, Presence, ToAgent};
 use crate::admit;
 use crate::assignments::Publisher;
 use crate::broker::Broker;
-use crate::deployment;
+use crate::deployment::Rollouts;
 use crate::drain::Drains;
 use crate::effect::Effect;
 use crate::evaluate;
@@ -45,8 +45,7 @@ pub struct Coordinator {
     contacts: Contacts,
     publisher: Publisher,
     interests: Interests,
-    /// When a deployment makes no progress any more, or is to be looked at.
-    deployment_deadlines: BTreeMap<DeploymentId, Timestamp>,
+    rollouts: Rollouts,
     launches: Launches,
     drains: Drains,
     orders: Orders,
@@ -83,7 +82,7 @@ impl Coordinator {
             contacts,
             publisher: Publisher::default(),
             interests: Interests::default(),
-            deployment_deadlines: BTreeMap::new(),
+            rollouts: Rollouts::default(),
             launches: Launches::default(),
             drains,
             orders: Orders::default(),
@@ -102,17 +101,7 @@ impl Coordinator {
         self.contacts.start(&self.ledger);
         self.launches.start(&self.ledger);
         self.next_gc = now + self.ledger.options.gc_interval;
-        for deployment in self
-            .ledger
-            .state
-            .deployments
-            .values()
-            .filter(|it| it.status.is_active())
-        {
-            if let Some(at) = deployment::deadline(deployment) {
-                self.deployment_deadlines.insert(deployment.id, at);
-            }
-        }
+        self.rollouts.start(&mut self.ledger);
         self.advance_drains(&BTreeSet::new(), &self.drains.nodes());
         self.settle(Vec::new(), Vec::new())
     }
@@ -139,13 +128,12 @@ impl Coordinator {
 
     /// When [`Input::Timeout`] is due, if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let deployments = self.deployment_deadlines.values().min().copied();
         let gc = Some(self.next_gc).filter(|at| at.is_set());
         [
             self.broker.next_at(self.ledger.now).filter(|_| !self.is_paused()),
             self.contacts.next_at(),
             self.launches.next_at(),
-            deployments,
+            self.rollouts.next_at(),
             self.drains.next_at(),
             self.orders.next_at(),
             gc,
@@ -204,8 +192,9 @@ impl Coordinator {
             FromAgent::Heartbeat { session, held } => {
                 match self.contacts.accepts(&self.ledger, node, session) {
                     Some(known) => {
-                        // An unknown node registers when it is asked to report.
-                        if !known || !self.contacts.on_heard(&mut self.ledger, node, session) {
+                        // A node registers when it is asked to report.
+                        let settled = known && self.contacts.on_heard(&mut self.ledger, node, session);
+                        if !settled || self.contacts.is_stranger(node) {
                             messages.push((node, ToAgent::ReportAll));
                         }
                         self.publisher.on_held(&mut self.ledger, node, held, false);
@@ -283,16 +272,7 @@ impl Coordinator {
     fn on_timeout(&mut self) -> Vec<Effect> {
         let now = self.ledger.now;
         self.contacts.on_timeout(&mut self.ledger);
-        let due: Vec<DeploymentId> = self
-            .deployment_deadlines
-            .iter()
-            .filter(|(_, at)| **at <= now)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in due {
-            self.deployment_deadlines.remove(&id);
-            deployment::on_deadline(&mut self.ledger, id);
-        }
+        self.rollouts.on_timeout(&mut self.ledger);
         self.launches.on_timeout(&mut self.ledger);
         let given_up = self.orders.on_timeout(now);
         self.advance_drains(&BTreeSet::new(), &self.drains.due(now));
@@ -363,17 +343,7 @@ impl Coordinator {
                 self.observe(&delta, &mut touched);
             }
             for id in touched.deployments {
-                deployment::advance(&mut self.ledger, id);
-                match self
-                    .ledger
-                    .state
-                    .deployments
-                    .get(&id)
-                    .and_then(|it| deployment::deadline(it))
-                {
-                    Some(at) => self.deployment_deadlines.insert(id, at),
-                    None => self.deployment_deadlines.remove(&id),
-                };
+                self.rollouts.on_change(&mut self.ledger, id);
             }
             for key in &touched.jobs {
                 job_status::update(&mut self.ledger, key);

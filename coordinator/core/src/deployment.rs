@@ -4,6 +4,7 @@
 //! What is placed and stopped on its behalf is the reconciler's decision; here its progress is counted, and it is ended.
 
 mod absent;
+mod rollouts;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use crate::admit::register_version;
 use crate::ledger::Ledger;
 use crate::reconciler::reschedule::{failed_at, is_eligible};
 use crate::state::State;
+pub(crate) use rollouts::Rollouts;
+
 use absent::{excuse, is_absent, replace_absent, undecided};
 
 /// Texts that people see, verbatim.
@@ -119,7 +122,7 @@ pub(crate) fn cancel(ledger: &mut Ledger, id: DeploymentId, why: &str) {
 }
 
 /// When the deployment fails, if it makes no progress before.
-pub(crate) fn deadline(deployment: &Deployment) -> Option<Timestamp> {
+fn deadline(deployment: &Deployment) -> Option<Timestamp> {
     if deployment.status != DeploymentStatus::Running {
         return None;
     }
@@ -137,7 +140,7 @@ fn is_fine(group: &DeploymentGroup) -> bool {
 }
 
 /// The deployment's deadline has come.
-pub(crate) fn on_deadline(ledger: &mut Ledger, id: DeploymentId) {
+fn on_deadline(ledger: &mut Ledger, id: DeploymentId) {
     let Some(deployment) = ledger.state.deployments.get(&id).cloned() else {
         return;
     };
@@ -165,7 +168,7 @@ pub(crate) fn on_deadline(ledger: &mut Ledger, id: DeploymentId) {
 }
 
 /// Looks at what has become of the deployment's allocations.
-pub(crate) fn advance(ledger: &mut Ledger, id: DeploymentId) {
+fn advance(ledger: &mut Ledger, id: DeploymentId) {
     let Some(deployment) = ledger.state.deployments.get(&id).cloned() else {
         return;
     };
@@ -179,9 +182,7 @@ pub(crate) fn advance(ledger: &mut Ledger, id: DeploymentId) {
         .cloned()
         .collect();
     let mut counted = (*deployment).clone();
-    for (name, group) in counted.groups.iter_mut() {
-        recount(group, allocs.iter().filter(|alloc| alloc.group == name));
-    }
+    recount(&mut counted.groups, &allocs);
     let progressed = counted.groups != deployment.groups;
     if progressed {
         ledger.put_deployment(counted.clone());
@@ -209,21 +210,24 @@ pub(crate) fn advance(ledger: &mut Ledger, id: DeploymentId) {
 }
 
 /// Counts health anew; whoever became healthy gives the group more time.
-fn recount<'a>(group: &mut DeploymentGroup, allocs: impl Iterator<Item = &'a Arc<Allocation>>) {
-    let (mut healthy, mut unhealthy) = (0, 0);
-    for health in allocs.filter_map(|alloc| alloc.health) {
-        if health.healthy {
-            healthy += 1;
-            if group.require_progress_by.is_set() {
-                group.require_progress_by = group
-                    .require_progress_by
-                    .max(health.time + group.progress_deadline);
-            }
-        } else {
-            unhealthy += 1;
+fn recount(groups: &mut ByName<DeploymentGroup>, allocs: &[Arc<Allocation>]) {
+    for (_, group) in groups.iter_mut() {
+        (group.healthy, group.unhealthy) = (0, 0);
+    }
+    for alloc in allocs {
+        let Some((health, group)) = alloc.health.zip(groups.find_mut(&alloc.group)) else {
+            continue;
+        };
+        if !health.healthy {
+            group.unhealthy += 1;
+            continue;
+        }
+        group.healthy += 1;
+        if group.require_progress_by.is_set() {
+            let by = health.time + group.progress_deadline;
+            group.require_progress_by = group.require_progress_by.max(by);
         }
     }
-    (group.healthy, group.unhealthy) = (healthy, unhealthy);
 }
 
 /// Whether an unhealthy allocation ends the deployment at once, and if so whether its group wants to return to the last

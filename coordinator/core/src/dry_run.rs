@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use holdfast_shared::model::{
-    Allocation, ByName, DesiredStatus, Evaluation, Job, PlacementReport, PlanCounts, Trigger,
+    Allocation, ByName, DesiredStatus, Evaluation, Job, PlacementReport, PlanCounts, Shared, Trigger,
 };
 use holdfast_shared::time::Timestamp;
 
@@ -21,7 +21,7 @@ pub struct DryRun {
     /// The job as it is; `None` when there is none.
     pub current: Option<Arc<Job>>,
     /// What would happen to each group.
-    pub groups: ByName<PlanCounts>,
+    pub groups: Shared<ByName<PlanCounts>>,
     /// Groups that would find no place, and why.
     pub failed: ByName<Arc<PlacementReport>>,
     /// Allocations of others that would have to go.

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use holdfast_shared::id::{EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
-    Allocation, ClientStatus, Drivers, Eligibility, EvalStatus, Evaluation, Fingerprint, JobType, Node,
+    Allocation, ClientStatus, DriverState, Eligibility, EvalStatus, Evaluation, Fingerprint, JobType, Node,
     NodeStatus, Trigger,
 };
 use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::{KEEP_ALIVES_PER_HEARTBEAT, Presence, Register};
 
+use crate::common::Common;
 use crate::ledger::Ledger;
 use crate::options::Options;
 use crate::state::State;
@@ -57,16 +58,15 @@ struct Contact {
     ended: Option<u64>,
     /// Not heard since nobody could be: until then it may be silent, whatever became of its session.
     excused: Timestamp,
+    /// Whether it said what it is like since this coordinator began. What is stored may be of an older copy.
+    introduced: bool,
 }
-
-/// How many different sets of drivers are shared between nodes; a fleet has a few.
-const DRIVER_SETS_MAX: usize = 64;
 
 /// The contact with every node.
 #[derive(Debug, Default)]
 pub(crate) struct Contacts {
-    /// Sets of drivers that nodes have, each kept once.
-    driver_sets: Vec<Drivers>,
+    /// Sets of drivers that nodes have.
+    driver_sets: Common<BTreeMap<String, DriverState>>,
     by_node: BTreeMap<NodeId, Contact>,
     deadlines: BTreeSet<(Timestamp, NodeId)>,
     /// Whether the coordinator itself is cut off, so that silence means nothing.
@@ -74,25 +74,13 @@ pub(crate) struct Contacts {
 }
 
 impl Contacts {
-    /// The same drivers, in memory once for all nodes that have them.
-    fn shared(&mut self, drivers: Drivers) -> Drivers {
-        if let Some(known) = self.driver_sets.iter().find(|known| **known == drivers) {
-            return Drivers::clone(known);
-        }
-        if self.driver_sets.len() == DRIVER_SETS_MAX {
-            self.driver_sets.clear();
-        }
-        self.driver_sets.push(Drivers::clone(&drivers));
-        drivers
-    }
-
     /// Lets the nodes of a state that was loaded share what they have in common.
     pub(crate) fn share(&mut self, state: &mut State) {
         let nodes: Vec<Arc<Node>> = state.nodes.values().cloned().collect();
         for node in nodes {
             let mut node = (*node).clone();
             let fingerprint = Arc::make_mut(&mut node.fingerprint);
-            fingerprint.drivers = self.shared(Drivers::clone(&fingerprint.drivers));
+            fingerprint.drivers = self.driver_sets.share(&fingerprint.drivers);
             state.nodes.insert(node.id, Arc::new(node));
         }
     }
@@ -154,6 +142,11 @@ impl Contacts {
         self.session(ledger, node)
     }
 
+    /// Whether the node has yet to say what it is like since this coordinator began.
+    pub(crate) fn is_stranger(&self, id: NodeId) -> bool {
+        self.by_node.get(&id).is_none_or(|contact| !contact.introduced)
+    }
+
     /// A session begins with what the node is like. Answers whether it counts.
     pub(crate) fn on_register(&mut self, ledger: &mut Ledger, id: NodeId, register: &Register) -> bool {
         if self.accepts(ledger, id, register.session).is_none() {
@@ -162,7 +155,8 @@ impl Contacts {
         let Ok(mut fingerprint) = serde_json::from_slice::<Fingerprint>(&register.fingerprint) else {
             return false;
         };
-        fingerprint.drivers = self.shared(fingerprint.drivers);
+        fingerprint.drivers = self.driver_sets.share(&fingerprint.drivers);
+        self.by_node.entry(id).or_default().introduced = true;
         let Some(old) = ledger.state.nodes.get(&id).cloned() else {
             self.on_first_register(ledger, id, register.session, fingerprint);
             return true;

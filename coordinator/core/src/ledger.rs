@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use holdfast_shared::id::{EvalId, IdGenerator, JobKey};
 use holdfast_shared::model::{
-    Allocation, ByName, Deployment, EvalStatus, Evaluation, Job, JobType, Node, NodeEvent, Registration,
-    Tally, Trigger,
+    Allocation, ByName, Deployment, EvalStatus, Evaluation, Job, JobType, Node, NodeEvent, PlanCounts,
+    Registration, Shared, Tally, Trigger,
 };
 use holdfast_shared::time::Timestamp;
 
+use crate::common::Common;
 use crate::options::Options;
 use crate::scheduler::fleet::Fleet;
 use crate::shapes::Shapes;
@@ -20,6 +21,29 @@ use crate::state::{Delta, State};
 
 /// How many events a node remembers.
 const NODE_EVENTS_MAX: usize = 10;
+
+/// What evaluations say of groups: most say the same as many others.
+#[derive(Debug, Default)]
+struct Outcomes {
+    queued: Common<Tally>,
+    plans: Common<ByName<PlanCounts>>,
+}
+
+impl Outcomes {
+    fn share(&mut self, eval: &mut Evaluation) {
+        eval.queued = self.queued.share(eval.queued.inner()).into();
+        eval.plan = self.plans.share(eval.plan.inner()).into();
+    }
+
+    /// Lets the evaluations of a state that was loaded share what they have in common.
+    fn share_all(&mut self, state: &mut State) {
+        for (id, eval) in state.evals.clone() {
+            let mut eval = (*eval).clone();
+            self.share(&mut eval);
+            state.evals.insert(id, Arc::new(eval));
+        }
+    }
+}
 
 /// State, and the changes of this turn.
 #[derive(Debug)]
@@ -30,6 +54,8 @@ pub(crate) struct Ledger {
     pub(crate) fleet: Fleet,
     /// The groups of its jobs.
     pub(crate) shapes: Shapes,
+    /// What its evaluations say of groups.
+    outcomes: Outcomes,
     /// Where new ids come from.
     pub(crate) ids: IdGenerator,
     /// The time of this turn.
@@ -44,11 +70,14 @@ impl Ledger {
     pub(crate) fn new(options: Options, mut state: State, seed: u128) -> Self {
         let mut shapes = Shapes::default();
         shapes.share_all(&mut state);
+        let mut outcomes = Outcomes::default();
+        outcomes.share_all(&mut state);
         // A coordinator that is started twice with one seed must not give out the same ids twice.
         let seed = seed ^ (u128::from(state.index) << 64);
         Self {
             fleet: Fleet::of(&state),
             shapes,
+            outcomes,
             state,
             ids: IdGenerator::from_seed(seed),
             now: Timestamp::ZERO,
@@ -168,6 +197,7 @@ impl Ledger {
             eval.create_index = eval.modify_index;
             eval.create_time = self.now;
         }
+        self.outcomes.share(&mut eval);
         self.record(Delta::Evaluation(Arc::new(eval)));
     }
 
@@ -240,8 +270,8 @@ impl Ledger {
             next: None,
             blocked: None,
             failed_placements: ByName::default(),
-            queued: Tally::default(),
-            plan: ByName::default(),
+            queued: Shared::default(),
+            plan: Shared::default(),
             job_modify_index: current.and_then(|job| job.job_modify_index).unwrap_or(0),
             create_index: 0,
             modify_index: 0,

@@ -20,6 +20,7 @@ mod admit;
 mod assignments;
 mod broker;
 mod children;
+mod common;
 pub mod conformance;
 mod coordinator;
 mod deployment;

@@ -28,6 +28,9 @@ pub struct Options {
     pub job_versions_kept: usize,
     /// How many nodes are scored at least when a group has affinities or spreads.
     pub node_limit: usize,
+    /// How long what happened to a deployment may wait until it is looked at, for each allocation of its job. Times that
+    /// come to less than 10 ms are none, and none is longer than a second.
+    pub look_pause: Duration,
     /// How old a finished evaluation must be before it is forgotten.
     pub eval_gc_age: Duration,
     /// How old a dead job must be before it is forgotten.
@@ -54,6 +57,7 @@ impl Default for Options {
             last_heard_resolution: Duration::from_secs(600),
             job_versions_kept: 6,
             node_limit: 100,
+            look_pause: Duration(250_000),
             eval_gc_age: Duration::from_secs(3600),
             job_gc_age: Duration::from_secs(4 * 3600),
             deployment_gc_age: Duration::from_secs(3600),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
     Allocation, ByName, ClientStatus, DesiredStatus, DesiredTransition, EvalStatus, Evaluation, Job,
-    PlacementReport, TaskGroup, Trigger,
+    PlacementReport, Tally, TaskGroup, Trigger,
 };
 use holdfast_shared::time::Timestamp;
 
@@ -116,7 +116,7 @@ impl<'a> Plan<'a> {
         if let Some(old) = waiting {
             cancel(self.ledger, old, "canceled by a newer evaluation");
         }
-        self.eval.plan = report.groups;
+        self.eval.plan = report.groups.into();
         self.eval.status = EvalStatus::Complete;
         self.eval.status_description = String::new();
         let none = self
@@ -125,7 +125,7 @@ impl<'a> Plan<'a> {
             .flat_map(|job| job.groups())
             .map(|it| (it.name(), 0));
         let some = self.queued.iter().map(|(group, count)| (group.as_str(), *count));
-        self.eval.queued = none.chain(some).collect();
+        self.eval.queued = none.chain(some).collect::<Tally>().into();
         let failed = std::mem::take(&mut self.failed).into_iter();
         self.eval.failed_placements = failed.map(|(group, report)| (group, Arc::new(report))).collect();
         self.eval.deployment = self.eval.deployment.or(self.deployment);
@@ -135,7 +135,7 @@ impl<'a> Plan<'a> {
             "created to place remaining allocations".clone_into(&mut blocked.status_description);
             blocked.priority = self.eval.priority;
             blocked.failed_placements = self.eval.failed_placements.clone();
-            blocked.queued = self.queued.into_iter().collect();
+            blocked.queued = self.queued.into_iter().collect::<Tally>().into();
             blocked.previous = Some(self.eval.id);
             self.eval.blocked = Some(blocked.id);
             self.ledger.put_eval(blocked);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::by_name::{ByName, Tally};
 use super::job::JobType;
 use super::placement::PlacementReport;
+use super::shared::Shared;
 use crate::id::{DeploymentId, EvalId, JobKey, NodeId};
 use crate::time::Timestamp;
 
@@ -142,9 +143,9 @@ pub struct Evaluation {
     /// Groups that could not be placed, and why.
     pub failed_placements: ByName<Arc<PlacementReport>>,
     /// How many allocations of each group still wait.
-    pub queued: Tally,
+    pub queued: Shared<Tally>,
     /// What its plan did to each group.
-    pub plan: ByName<PlanCounts>,
+    pub plan: Shared<ByName<PlanCounts>>,
     /// Spec index of the job when it was created.
     pub job_modify_index: u64,
     /// Index of creation.

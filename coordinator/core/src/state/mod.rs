@@ -216,6 +216,11 @@ impl State {
         ids.into_iter().flatten().filter_map(|id| self.allocs.get(id))
     }
 
+    /// How many allocations a job has.
+    pub fn alloc_count_of_job(&self, key: &JobKey) -> usize {
+        self.allocs_by_job.get(key).map_or(0, OrdSet::len)
+    }
+
     /// The allocations of a node, ordered by id.
     pub fn allocs_of_node(&self, node: NodeId) -> impl Iterator<Item = &Arc<Allocation>> {
         self.allocs_by_node

@@ -1,5 +1,7 @@
 //! Who is in contact: pings, heartbeats, wills, silence, and coordinators that could not listen.
 
+use std::sync::Arc;
+
 use holdfast_shared::id::NodeId;
 use holdfast_shared::model::NodeStatus;
 use holdfast_shared::time::Duration;
@@ -12,6 +14,7 @@ use super::fleet::{Fleet, KEEP_ALIVE};
 use super::life::web;
 use super::reconnect::{LOST_AFTER, edge, settled};
 use crate::heartbeat::TWIN;
+use crate::state::Delta;
 use crate::{Effect, Input};
 
 #[test]
@@ -104,6 +107,23 @@ fn a_restarted_coordinator_gives_every_node_a_full_window_and_changes_nothing() 
         told,
         "nothing had to be said"
     );
+}
+
+#[test]
+fn a_coordinator_that_was_restored_asks_every_node_what_it_is_like_now() {
+    let mut fleet = settled(web(1));
+    let node = fleet.alloc("web", |_| true).node;
+    let older = fleet.core.state().clone();
+    let mut newer = older.clone();
+    let mut changed = (*newer.nodes[&node]).clone();
+    let color = ("color".to_owned(), "green".to_owned());
+    Arc::make_mut(&mut changed.fingerprint).meta.extend([color]);
+    newer.apply(&Delta::Node(Arc::new(changed)));
+    // What is stored is not what the node is like, and its session never ended.
+    fleet.restart(newer);
+    fleet.advance(Duration::from_secs(3600));
+    let meta = &fleet.core.state().nodes[&node].fingerprint.meta;
+    assert_eq!(meta, &older.nodes[&node].fingerprint.meta);
 }
 
 #[test]

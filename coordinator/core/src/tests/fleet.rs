@@ -144,8 +144,7 @@ impl Fleet {
         let agent = self.agents.get_mut(&id).unwrap();
         agent.session += 1;
         agent.online = true;
-        let (session, held) = (agent.session, agent.held);
-        let fingerprint = serde_json::to_vec(&fingerprint(&format!("n{}", id.0))).unwrap();
+        let session = agent.session;
         self.input(Input::Presence(
             id,
             Presence {
@@ -153,6 +152,13 @@ impl Fleet {
                 online: true,
             },
         ));
+        self.introduce(id);
+    }
+
+    /// The agent says what its node is like.
+    fn introduce(&mut self, id: NodeId) {
+        let (session, held) = (self.agents[&id].session, self.agents[&id].held);
+        let fingerprint = serde_json::to_vec(&fingerprint(&format!("n{}", id.0))).unwrap();
         self.input(Input::Agent(
             id,
             FromAgent::Register(Register {
@@ -369,7 +375,10 @@ impl Fleet {
                 self.report(node, false, &changed);
             }
             ToAgent::Ack { seq, .. } => agent.acked = seq,
-            ToAgent::ReportAll => self.report_all(node),
+            ToAgent::ReportAll => {
+                self.introduce(node);
+                self.report_all(node);
+            }
             ToAgent::Catalog(catalog) => agent.catalog = Some(catalog),
             ToAgent::Order(order) => {
                 let answer = Answer {

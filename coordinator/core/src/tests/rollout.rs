@@ -1,7 +1,7 @@
 //! Deployments: how a new version takes the place of an old one, and what happens when it is no good.
 
 use holdfast_shared::id::{JobKey, NodeId};
-use holdfast_shared::model::{Allocation, ClientStatus, Deployment, DeploymentStatus, Job};
+use holdfast_shared::model::{Allocation, ClientStatus, Deployment, DeploymentStatus, Job, Trigger};
 use holdfast_shared::time::Duration;
 use serde_json::{Value, json};
 
@@ -157,6 +157,27 @@ fn a_change_that_tasks_do_not_feel_leaves_them_running() {
     fleet.advance(Duration::from_secs(5));
     assert_eq!(running(&fleet, 1), 3, "{:?}", fleet.allocs("web"));
     assert_eq!(fleet.core.state().allocs.keys().copied().collect::<Vec<_>>(), ids);
+}
+
+#[test]
+fn what_happens_to_a_large_job_is_looked_at_together_and_in_time() {
+    let update = json!({ "MaxParallel": 3, "ProgressDeadline": 700_000_000, "HealthyDeadline": 500_000_000 });
+    let mut fleet = Fleet::new(3);
+    fleet.options.look_pause = Duration::from_secs(1);
+    fleet.restart(fleet.core.state().clone());
+    fleet.run(&version(0, &update));
+    let healthy = |fleet: &Fleet| of_version(fleet, 0).groups["app"].healthy;
+    let looks = |fleet: &Fleet| {
+        let evals = fleet.core.state().evals.values();
+        evals
+            .filter(|eval| eval.trigger == Trigger::DeploymentWatcher)
+            .count()
+    };
+    assert_eq!((healthy(&fleet), looks(&fleet)), (0, 0));
+    // Its deadline comes before the pause of one second is over.
+    fleet.advance(Duration::from_millis(800));
+    assert_eq!((healthy(&fleet), looks(&fleet)), (3, 1));
+    assert_eq!(deployment(&fleet).0, DeploymentStatus::Successful);
 }
 
 #[test]

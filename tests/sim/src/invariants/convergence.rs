@@ -95,13 +95,18 @@ impl World {
     /// A job that waits for the clock was launched when that was due, and does nothing itself.
     fn was_launched(&self, job: &Job) -> Option<String> {
         let state = self.host.state();
-        let newest = state
-            .children_of(&job.key())
-            .filter_map(|it| it.submit_time)
-            .max();
-        let ago = newest.map(|at| self.host.clock.forward(self.now).since(Timestamp(at)));
+        let key = job.key();
+        let children: Vec<_> = state.children_of(&key).collect();
+        // While an instance runs, none is launched beside it.
+        let ends = children.iter().flat_map(|child| {
+            let allocs = state.allocs_of_job(&child.key());
+            allocs.map(|alloc| alloc.modify_time).collect::<Vec<_>>()
+        });
+        let launches = children.iter().filter_map(|it| it.submit_time).map(Timestamp);
+        let newest = launches.chain(ends).max();
+        let ago = newest.map(|at| self.host.clock.forward(self.now).since(at));
         let is_late = job.periodic.is_some() && ago.is_none_or(|ago| ago > LAUNCH);
-        is_late.then(|| format!("was last launched {ago:?} ago"))
+        is_late.then(|| format!("was last launched, or done, {ago:?} ago"))
     }
 
     /// A job for every box is on every box that has room for it.
