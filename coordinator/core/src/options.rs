@@ -57,7 +57,7 @@ impl Default for Options {
             last_heard_resolution: Duration::from_secs(600),
             job_versions_kept: 6,
             node_limit: 100,
-            look_pause: Duration(250_000),
+            look_pause: Duration::from_millis(1),
             eval_gc_age: Duration::from_secs(3600),
             job_gc_age: Duration::from_secs(4 * 3600),
             deployment_gc_age: Duration::from_secs(3600),

@@ -103,6 +103,8 @@ pub(crate) fn job(json: serde_json::Value) -> Job {
 impl Fleet {
     pub(crate) fn new(nodes: u32) -> Self {
         let options = Options {
+            // What happens is looked at at once, however large a job is.
+            look_pause: Duration::ZERO,
             session_grace: Duration::ZERO,
             ..Options::default()
         };
