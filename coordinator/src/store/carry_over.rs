@@ -126,6 +126,7 @@ impl Work {
 
     fn make_durable(&self) -> Result<(), StoreError> {
         self.db()?.flush()?;
+        open::keep_room(&self.log);
         self.log
             .sync_data()
             .map_err(|source| unreadable(&self.folder, source))

@@ -50,7 +50,9 @@ impl Files {
             path: path.clone(),
             source,
         };
-        let log = File::open(&path).map_err(sync)?;
+        let log = File::options().read(true).write(true).open(&path);
+        let log = log.map_err(sync)?;
+        open::keep_room(&log);
         // The names of new files must survive a power cut as well.
         for folder in [Some(folder), folder.parent()].into_iter().flatten() {
             sync_folder(folder).map_err(sync)?;

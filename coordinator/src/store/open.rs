@@ -4,19 +4,23 @@
 //! were used again need the snapshot. So snapshots are put aside before the database is given up; and a database that is
 //! given up is put aside as well, never deleted.
 
-use std::fs;
+use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::fs::FallocateFlags;
 use sled::{Config, Db, Mode};
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use super::StoreError;
 
 /// Memory for cached pages. State is in memory anyway: the database is written, and read only at the start.
 const CACHE_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Bytes of a segment of sled's log.
+const SEGMENT: u64 = 512 * 1024;
 
 /// How often, and after which pause, it is tried again to open a database that was closed a moment ago.
 const LOOKS: u32 = 100;
@@ -99,6 +103,18 @@ pub(super) fn reopen(path: &Path) -> Result<Db, StoreError> {
     }
 }
 
+/// Has the disk keep room for the whole of the log's last segment: sled fills it up when it opens, and a start must not
+/// fail because the disk is full by then. Where that cannot be done, it is as it would be without.
+pub(super) fn keep_room(log: &File) {
+    let kept = log.metadata().and_then(|file| {
+        let end = file.len().next_multiple_of(SEGMENT);
+        Ok(rustix::fs::fallocate(log, FallocateFlags::empty(), 0, end)?)
+    });
+    if let Err(error) = kept {
+        debug!(%error, "no room is kept for the end of the log");
+    }
+}
+
 fn is_locked(error: &sled::Error) -> bool {
     // sled has no kind of its own for it.
     error.to_string().contains("could not acquire lock")
@@ -133,8 +149,10 @@ impl From<sled::Error> for Attempt {
 fn attempt(path: &Path) -> Result<Db, Attempt> {
     let read = || -> Result<Db, Attempt> {
         let db = config(path).open()?;
-        for record in db.iter() {
-            record?;
+        if let Some(error) = db.iter().find_map(Result::err) {
+            // Its destructor may wait for ever once it has failed.
+            std::mem::forget(db);
+            return Err(error.into());
         }
         Ok(db)
     };
