@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use holdfast_shared::time::Duration;
 use holdfast_sim::{Config, Story, plan, run};
 
-/// A fifth of the time goes into allocations; more with the system's allocator.
+/// Nearly a third of the time went into the system's allocator (`perf`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
