@@ -22,7 +22,7 @@ const CACHE_BYTES: u64 = 2 * 1024 * 1024;
 /// Bytes of a segment of sled's log.
 const SEGMENT: u64 = 512 * 1024;
 
-/// How often, and after which pause, it is tried again to open a database that was closed a moment ago.
+/// How often, and after which pause, it is tried again to open a database that somebody holds.
 const LOOKS: u32 = 100;
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -90,15 +90,20 @@ fn refused(path: &Path, source: sled::Error) -> StoreError {
 
 /// Opens the database in `path` that was sound and closed a moment ago.
 pub(super) fn reopen(path: &Path) -> Result<Db, StoreError> {
+    unlocked(path).map_err(|source| refused(path, source))
+}
+
+/// Opens the database in `path` as soon as nobody holds it: threads of its own do so a little longer than whoever closed
+/// it.
+fn unlocked(path: &Path) -> sled::Result<Db> {
     let mut patience = LOOKS;
     loop {
         match config(path).open() {
-            // A thread of its own may hold it a little longer.
             Err(source) if is_locked(&source) && patience > 0 => {
                 patience -= 1;
                 thread::sleep(LOOK);
             }
-            outcome => return outcome.map_err(|source| refused(path, source)),
+            outcome => return outcome,
         }
     }
 }
@@ -148,13 +153,16 @@ impl From<sled::Error> for Attempt {
 /// Opens and reads everything once. sled panics on some damaged files.
 fn attempt(path: &Path) -> Result<Db, Attempt> {
     let read = || -> Result<Db, Attempt> {
-        let db = config(path).open()?;
-        if let Some(error) = db.iter().find_map(Result::err) {
-            // Its destructor may wait for ever once it has failed.
+        let db = unlocked(path)?;
+        let Some(error) = db.iter().find_map(Result::err) else {
+            return Ok(db);
+        };
+        let failure = Attempt::from(error);
+        if let Attempt::Refused(_) = failure {
+            // Its destructor may wait for ever once the disk has failed.
             std::mem::forget(db);
-            return Err(error.into());
         }
-        Ok(db)
+        Err(failure)
     };
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(Attempt::Damaged("the files make no sense".into())))

@@ -317,6 +317,26 @@ fn a_ruined_log_is_put_aside_and_kept() {
 }
 
 #[test]
+fn a_folder_that_is_deleted_again_and_again_is_written_anew_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let (mut store, _) = SledStore::open(&path).unwrap();
+    for index in 1..u64::from(GIVEN_UP_MAX) {
+        store.commit(&sample(index)).unwrap();
+        // sled may be adding a file to it.
+        while path.exists() {
+            let _ = fs::remove_dir_all(&path);
+        }
+        let error = store.commit(&sample(index)).unwrap_err();
+        assert!(matches!(error, StoreError::Gone { .. }), "{error}");
+        assert_eq!(store.reopen().unwrap(), Condition::Replaced);
+        store.commit(&sample(index)).unwrap();
+    }
+    drop(store);
+    assert_eq!(loaded(&path).0.index, u64::from(GIVEN_UP_MAX) - 1);
+}
+
+#[test]
 fn a_record_of_a_newer_version_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let (mut store, _) = SledStore::open(&folder.path().join("state")).unwrap();

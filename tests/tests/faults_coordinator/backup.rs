@@ -114,7 +114,11 @@ fn a_data_folder_that_is_deleted_under_a_running_coordinator_is_written_anew() {
         site.run_job(&job("steady", 7403, 2, "", 50))?;
         let steady = Tasks::started(&site, 7403, 2)?;
         for name in ["before", "after"] {
-            fs::remove_dir_all(site.coordinator.data_dir())?;
+            // The database may be adding a file to it.
+            let folder = site.coordinator.data_dir();
+            wait_for("its data folder to go", PATIENCE, || {
+                Ok(fs::remove_dir_all(&folder)?)
+            })?;
             // Whatever is acknowledged from now on is durable, and so is everything before it.
             site.submit_job(&job(name, 7404, 0, "", 50))?;
             site.coordinator.kill(Signal::KILL)?;
