@@ -1,3 +1,5 @@
+//! Stores that are damaged, or whose agent was killed: an agent starts all the same.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,3 +1,5 @@
+//! Disks that are full, read-only or taken, and what a change asks of one that is well.
+
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 

@@ -1,3 +1,5 @@
+//! What is committed is read again; its parts test what may happen to a store, and to the disk under it.
+
 mod damage;
 mod disk;
 
