@@ -19,7 +19,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use holdfast_agent_core::{LocalDelta, LocalState};
-use rustix::fs::StatVfsMountFlags;
+use rustix::fs::{FallocateFlags, StatVfsMountFlags};
+use rustix::io::Errno;
 
 pub use open::Opened;
 use record::Records;
@@ -403,7 +404,8 @@ impl Engine {
         self.log.sync_data().map_err(|error| failed(&self.path, error))
     }
 
-    /// Makes the log as long as its last segment will be: while a file grows, every flush writes its length as well. What
+    /// Makes the log as long as its last segment will be, and has the disk set the room aside: a flush writes the length as
+    /// well while a file grows, and the file system's account of its room with every block that it finds only then. What
     /// follows the last change reads as zeros, with which sled itself fills up the segment when it opens.
     fn round_up(&self) -> io::Result<()> {
         let length = self.log.metadata()?.len();
@@ -411,7 +413,11 @@ impl Engine {
         if length == rounded {
             return Ok(());
         }
-        self.log.set_len(rounded)
+        match rustix::fs::fallocate(&self.log, FallocateFlags::empty(), length, rounded - length) {
+            // Some file systems cannot promise room.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.log.set_len(rounded),
+            promised => promised.map_err(io::Error::from),
+        }
     }
 
     fn apply(&self, changes: &Changes<'_>) -> Result<(), sled::Error> {

@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Dir, Mode, OFlags};
+
 use crate::task::LogLimits;
 
 /// A task's `stdout` or `stderr` as files on disk.
@@ -36,10 +38,10 @@ impl LogFiles {
 
     /// The numbers in use, ascending.
     pub(crate) fn indexes(&self) -> Vec<u64> {
-        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let entries = list(&self.dir).into_iter().flatten().flatten();
         let number = |name: &str| name.strip_prefix(&self.prefix)?.parse().ok();
         let mut indexes: Vec<u64> = entries
-            .filter_map(|entry| number(entry.file_name().to_str()?))
+            .filter_map(|entry| number(entry.file_name().to_str().ok()?))
             .collect();
         indexes.sort_unstable();
         indexes
@@ -59,6 +61,15 @@ impl LogFiles {
             }
         }
     }
+}
+
+/// Lists a directory without leaving the time of that on the disk: a card would have to write a block for it.
+fn list(dir: &Path) -> io::Result<Dir> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = |flags| rustix::fs::open(dir, flags, Mode::empty());
+    // Only who owns a directory may ask for that.
+    let folder = open(flags | OFlags::NOATIME).or_else(|_| open(flags))?;
+    Ok(Dir::new(folder)?)
 }
 
 /// The file that a task's stream is being written to.
@@ -153,6 +164,20 @@ mod tests {
             current_log(dir.path(), "web", "stdout"),
             dir.path().join("web.stdout.4")
         );
+    }
+
+    #[test]
+    fn a_directory_that_is_listed_keeps_its_times() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = LogFiles::new(dir.path(), "web", "stdout", &limits(3));
+        fs::write(files.path(7), "").unwrap();
+        // Long before its change: anybody else's look at it would be noted now.
+        let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1);
+        let times = fs::FileTimes::new().set_accessed(long_ago);
+        File::open(dir.path()).unwrap().set_times(times).unwrap();
+        assert_eq!(files.indexes(), [7]);
+        let accessed = fs::metadata(dir.path()).unwrap().accessed().unwrap();
+        assert_eq!(accessed, long_ago);
     }
 
     #[test]
