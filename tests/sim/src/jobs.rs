@@ -12,6 +12,13 @@ pub(crate) const BAD: &str = "BAD";
 /// The variable that makes containers end after a while, and well.
 pub(crate) const ENDS: &str = "ENDS";
 
+/// The variable that makes containers end soon, and well.
+pub(crate) const BRIEF: &str = "BRIEF";
+
+/// The task that does the work of a group, and the one that comes before it where there is one.
+pub(crate) const TASK: &str = "t";
+const INIT: &str = "init";
+
 /// Jobs of a story.
 pub(crate) const JOBS: u64 = 11;
 
@@ -65,7 +72,7 @@ pub(crate) fn job(number: usize, size: u64) -> Job {
         env[ENDS] = json!("yes");
     }
     let mut task = json!({
-        "Name": "t",
+        "Name": TASK,
         "Driver": "podman",
         "Config": { "image": "busybox" },
         "Env": env,
@@ -75,6 +82,17 @@ pub(crate) fn job(number: usize, size: u64) -> Job {
     if number == 3 {
         task["Templates"] = json!([{ "EmbeddedTmpl": "{{ range service \"web\" }}{{ .Address }}{{ end }}",
             "DestPath": "local/web", "ChangeMode": "noop" }]);
+    }
+    let mut tasks = vec![task];
+    if number == 1 {
+        tasks.push(json!({
+            "Name": INIT,
+            "Driver": "podman",
+            "Config": { "image": "busybox" },
+            "Env": { BRIEF: "yes" },
+            "Lifecycle": { "Hook": "prestart" },
+            "Resources": { "CPU": 10, "MemoryMB": 16 },
+        }));
     }
     let reserved = if number == 0 || number == RIVAL {
         json!([{ "Label": "http", "Value": 8080 }])
@@ -95,7 +113,7 @@ pub(crate) fn job(number: usize, size: u64) -> Job {
             "Mode": if number == 0 { "delay" } else { "fail" } },
         "ReschedulePolicy": { "Delay": 5_000_000_000_i64, "DelayFunction": "exponential", "MaxDelay": minutes(5),
             "Unlimited": true },
-        "Tasks": [task],
+        "Tasks": tasks,
     });
     if is_service {
         group["Update"] = update(number);
