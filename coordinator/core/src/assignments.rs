@@ -43,16 +43,17 @@ pub(crate) struct Publisher {
 #[derive(Debug, Default)]
 struct Packed {
     /// Each with whether memory beyond what is reserved was allowed when it was made.
-    specs: BTreeMap<SpecKey, (bool, JobSpec)>,
+    specs: BTreeMap<(SpecKey, Groups), (bool, JobSpec)>,
     /// What was packed since it was last empty.
     bytes: usize,
 }
 
 impl Packed {
-    fn of(&mut self, key: &SpecKey, job: &Job, state: &State) -> JobSpec {
+    fn of(&mut self, key: &SpecKey, groups: &Groups, job: &Job, state: &State) -> JobSpec {
         let generous = state.scheduling_of(job.node_pool()).memory_oversubscription;
+        let key = (key.clone(), groups.clone());
         // A version never changes but in what agents do not look at: its status, and whether it is stable.
-        if let Some((was_generous, spec)) = self.specs.get(key)
+        if let Some((was_generous, spec)) = self.specs.get(&key)
             && *was_generous == generous
         {
             return spec.clone();
@@ -60,16 +61,28 @@ impl Packed {
         if self.bytes > PACKED_BYTES_MAX {
             *self = Self::default();
         }
-        // All groups travel: another group of the same version may follow, and the specification is sent once.
-        let spec = JobSpec::of(&as_allowed(job, generous), |_| true);
+        let wanted = |name: &str| groups.iter().any(|group| group == name);
+        let spec = JobSpec::of(&as_allowed(job, generous), wanted);
         self.bytes += spec.bytes.len();
-        self.specs.insert(key.clone(), (generous, spec.clone()));
+        self.specs.insert(key, (generous, spec.clone()));
         spec
     }
 }
 
 /// Job, version and create index: what a specification on a node is known by.
 type SpecKey = (JobKey, u64, u64);
+
+/// Names of groups, in their order.
+type Groups = Vec<String>;
+
+/// What a node was sent of a job version.
+#[derive(Debug)]
+struct Sent {
+    /// With which generation.
+    generation: u64,
+    /// Its groups.
+    groups: Groups,
+}
 
 fn spec_key(alloc: &Allocation) -> SpecKey {
     (alloc.job.clone(), alloc.job_version, alloc.job_create_index)
@@ -86,8 +99,8 @@ struct Told {
     strays: BTreeSet<AllocId>,
     /// Which allocations changed with each of the last generations.
     log: BTreeMap<u64, BTreeSet<AllocId>>,
-    /// With which generation each specification was first sent.
-    specs: BTreeMap<SpecKey, u64>,
+    /// The specifications that it was sent.
+    specs: BTreeMap<SpecKey, Sent>,
     /// Whether it has said what it holds since the coordinator started; before that it is told nothing.
     heard: bool,
     /// The epoch that it holds when it holds something that this coordinator never sent: then it is told nothing.
@@ -257,36 +270,7 @@ impl Told {
                     .map_or_else(|| matters(alloc), |changed| changed.contains(&alloc.id))
             })
             .collect();
-        // Agents forget what nothing of theirs needs any more, and so it is sent again.
-        let live =
-            |alloc: &&Arc<Allocation>| alloc.desired == DesiredStatus::Run && !alloc.client.is_terminal();
-        let needed: BTreeSet<SpecKey> = state
-            .allocs_of_node(node.id)
-            .filter(live)
-            .map(|it| spec_key(it))
-            .collect();
-        self.specs.retain(|key, _| needed.contains(key));
-        let mut groups: BTreeMap<SpecKey, BTreeSet<&str>> = BTreeMap::new();
-        for alloc in listed.iter().filter(|alloc| alloc.desired == DesiredStatus::Run) {
-            let key = spec_key(alloc);
-            let new = match (base, self.specs.get(&key)) {
-                (Some(base), Some(sent)) => *sent > base,
-                _ => true,
-            };
-            if new {
-                groups.entry(key).or_default().insert(&alloc.group);
-            }
-        }
-        if base.is_none() {
-            self.specs.clear();
-        }
-        let mut jobs = Vec::new();
-        for (key, _) in groups {
-            if let Some(job) = state.versions.get(&(key.0.clone(), key.1)) {
-                jobs.push(packed.of(&key, job, state));
-                self.specs.insert(key, generation);
-            }
-        }
+        let jobs = self.unsent(state, node, base, &listed, packed);
         self.base = Some(generation);
         Assignments {
             epoch: state.epoch,
@@ -296,6 +280,51 @@ impl Told {
             stop: self.strays.iter().copied().collect(),
             jobs,
         }
+    }
+
+    /// The specifications of what is to run, where the node does not have them: with every group that it has something of,
+    /// as what it is sent takes the place of what it had.
+    fn unsent(
+        &mut self,
+        state: &State,
+        node: &Node,
+        base: Option<u64>,
+        listed: &[&Arc<Allocation>],
+        packed: &mut Packed,
+    ) -> Vec<JobSpec> {
+        let mut groups: BTreeMap<SpecKey, BTreeSet<&str>> = BTreeMap::new();
+        let mut live = BTreeSet::new();
+        for alloc in state.allocs_of_node(node.id) {
+            groups.entry(spec_key(alloc)).or_default().insert(&alloc.group);
+            if alloc.desired == DesiredStatus::Run && !alloc.client.is_terminal() {
+                live.insert(spec_key(alloc));
+            }
+        }
+        // Agents forget what nothing of theirs needs any more, and so it is sent again.
+        self.specs.retain(|key, _| base.is_some() && live.contains(key));
+        let to_run = listed.iter().filter(|alloc| alloc.desired == DesiredStatus::Run);
+        let needed: BTreeSet<SpecKey> = to_run.map(|alloc| spec_key(alloc)).collect();
+        let mut jobs = Vec::new();
+        for key in needed {
+            let groups = &groups[&key];
+            let has = |sent: &Sent| {
+                base.is_some_and(|base| sent.generation <= base)
+                    && groups
+                        .iter()
+                        .all(|group| sent.groups.iter().any(|it| it == group))
+            };
+            if self.specs.get(&key).is_some_and(has) {
+                continue;
+            }
+            let Some(job) = state.versions.get(&(key.0.clone(), key.1)) else {
+                continue;
+            };
+            let groups: Groups = groups.iter().map(|group| (*group).to_owned()).collect();
+            jobs.push(packed.of(&key, &groups, job, state));
+            let generation = node.generation;
+            self.specs.insert(key, Sent { generation, groups });
+        }
+        jobs
     }
 }
 

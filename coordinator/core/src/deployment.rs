@@ -202,11 +202,31 @@ fn advance(ledger: &mut Ledger, id: DeploymentId) {
     excuse(ledger, &counted, absent.filter(impatient).cloned().collect());
     let released = release_unhealthy(ledger, &allocs);
     let promoted = auto_promote(ledger, &counted);
-    if progressed || released || promoted {
+    let is_news = progressed && !only_waits(ledger, &counted, &allocs);
+    if is_news || released || promoted {
         let mut eval = ledger.new_eval(&deployment.job, Trigger::DeploymentWatcher);
         eval.deployment = Some(id);
         ledger.put_eval(eval);
     }
+}
+
+/// Whether everything is placed, nothing is left of other versions, and the goal needs an allocation that is still to become
+/// healthy: an evaluation could do nothing.
+fn only_waits(ledger: &Ledger, deployment: &Deployment, allocs: &[Arc<Allocation>]) -> bool {
+    let may_become_healthy = |alloc: &Arc<Allocation>| {
+        let group = deployment.groups.get(&alloc.group);
+        group.is_some_and(|group| !is_fine(group))
+            && alloc.health.is_none()
+            && !alloc.is_terminal()
+            && !is_absent(alloc)
+    };
+    let of_job = || ledger.state.allocs_of_job(&deployment.job);
+    deployment
+        .groups
+        .values()
+        .all(|group| group.unhealthy == 0 && group.placed >= group.desired_total)
+        && allocs.iter().any(may_become_healthy)
+        && of_job().all(|alloc| alloc.job_version == deployment.job_version || alloc.is_server_terminal())
 }
 
 /// Counts health anew; whoever became healthy gives the group more time.

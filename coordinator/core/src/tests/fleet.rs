@@ -22,7 +22,7 @@ pub(super) struct Agent {
     pub(super) held: Held,
     pub(super) allocs: BTreeMap<AllocId, (Assigned, ClientStatus)>,
     pub(super) acked: u64,
-    pub(super) specs: BTreeSet<(String, u64)>,
+    pub(super) specs: BTreeMap<(String, u64), BTreeSet<String>>,
     /// Job versions whose tasks fail at once.
     pub(super) broken: BTreeSet<u64>,
     /// Whether what it is told takes forever to start.
@@ -349,14 +349,19 @@ impl Fleet {
                     return self.input(Input::Agent(node, FromAgent::Heartbeat { session, held }));
                 }
                 agent.held = newer;
-                agent
-                    .specs
-                    .extend(set.jobs.iter().map(|job| (job.job.clone(), job.version)));
+                for spec in &set.jobs {
+                    let job = spec.job().unwrap();
+                    let groups = job.groups().iter().map(|group| group.name().to_owned());
+                    agent
+                        .specs
+                        .insert((spec.job.clone(), spec.version), groups.collect());
+                }
                 let mut changed: Vec<AllocId> = Vec::new();
                 for alloc in set.allocs {
                     let id = alloc.id;
+                    let spec = agent.specs.get(&(alloc.job.clone(), alloc.job_version));
                     assert!(
-                        !alloc.run || agent.specs.contains(&(alloc.job.clone(), alloc.job_version)),
+                        !alloc.run || spec.is_some_and(|groups| groups.contains(&alloc.group)),
                         "no spec"
                     );
                     let known = agent.allocs.get(&id).map(|(_, status)| *status);

@@ -209,6 +209,44 @@ fn an_agent_that_lost_a_message_is_sent_what_it_missed() {
 }
 
 #[test]
+fn a_node_is_sent_the_groups_that_it_has_something_of_and_those_once() {
+    let mut fleet = Fleet::new(2);
+    let nodes: Vec<NodeId> = fleet.agents.keys().copied().collect();
+    let group = |name: &str, node: NodeId| {
+        json!({ "Name": name, "Tasks": [{ "Name": "main", "Driver": "docker" }], "Affinities":
+            [{ "LTarget": "${node.unique.id}", "RTarget": node.to_string(), "Operand": "=", "Weight": 100 }] })
+    };
+    let groups = [group("a", nodes[0]), group("b", nodes[1])];
+    fleet.run(&job(json!({ "ID": "web", "TaskGroups": groups })));
+    let sent = |fleet: &Fleet, node| -> Vec<String> {
+        let groups = &fleet.agents[&node].specs[&("web".to_owned(), 0)];
+        groups.iter().cloned().collect()
+    };
+    assert_eq!(
+        nodes.iter().map(|node| sent(&fleet, *node)).collect::<Vec<_>>(),
+        [["a"], ["b"]]
+    );
+
+    fleet.disconnect(nodes[1]);
+    fleet.advance(Duration::from_secs(60));
+    assert_eq!(
+        sent(&fleet, nodes[0]),
+        ["a", "b"],
+        "it takes the lost one's place"
+    );
+    let a = fleet.alloc("web", |alloc| alloc.group == "a").id;
+    fleet
+        .command(Command::StopAllocation {
+            id: a,
+            no_shutdown_delay: false,
+        })
+        .unwrap();
+    fleet.settle();
+    let told = fleet.agents[&nodes[0]].told.last().unwrap();
+    assert!(told.allocs.len() == 2 && told.jobs.is_empty(), "{told:?}");
+}
+
+#[test]
 fn every_report_is_acknowledged_when_it_is_durable() {
     let mut fleet = settled(web(1));
     let node = fleet.alloc("web", |_| true).node;

@@ -181,6 +181,26 @@ fn what_happens_to_a_large_job_is_looked_at_together_and_in_time() {
 }
 
 #[test]
+fn a_deployment_that_only_waits_for_health_is_not_evaluated_until_it_has_it() {
+    let mut fleet = Fleet::new(3);
+    for agent in fleet.agents.values_mut() {
+        agent.stuck = true;
+    }
+    fleet.run(&version(0, &json!({ "MaxParallel": 3 })));
+    let ids: Vec<_> = fleet.core.state().allocs.keys().copied().collect();
+    let progress = |fleet: &Fleet| {
+        let evals = fleet.core.state().evals.values();
+        let evals = evals.filter(|eval| eval.trigger == Trigger::DeploymentWatcher);
+        (of_version(fleet, 0).groups["app"].healthy, evals.count())
+    };
+    for (id, expected) in ids.into_iter().zip([(1, 0), (2, 0), (3, 1)]) {
+        fleet.becomes(id, ClientStatus::Running);
+        assert_eq!(progress(&fleet), expected);
+    }
+    assert_eq!(deployment(&fleet).0, DeploymentStatus::Successful);
+}
+
+#[test]
 fn a_newer_version_ends_the_deployment_before_it() {
     let update = json!({ "MaxParallel": 1 });
     let mut fleet = Fleet::new(3);
