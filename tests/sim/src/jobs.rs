@@ -12,6 +12,13 @@ pub(crate) const BAD: &str = "BAD";
 /// The variable that makes containers end after a while, and well.
 pub(crate) const ENDS: &str = "ENDS";
 
+/// The variable that makes containers end soon, and well.
+pub(crate) const BRIEF: &str = "BRIEF";
+
+/// The task that does the work of a group, and the one that comes before it where there is one.
+pub(crate) const TASK: &str = "t";
+const INIT: &str = "init";
+
 /// Jobs of a story.
 pub(crate) const JOBS: u64 = 11;
 
@@ -64,18 +71,6 @@ pub(crate) fn job(number: usize, size: u64) -> Job {
     if kind.ends_with("batch") {
         env[ENDS] = json!("yes");
     }
-    let mut task = json!({
-        "Name": "t",
-        "Driver": "podman",
-        "Config": { "image": "busybox" },
-        "Env": env,
-        "KillTimeout": Duration::from_secs(5).0,
-        "Resources": if is_everywhere { json!({ "CPU": 10, "MemoryMB": 16 }) } else { json!({ "CPU": 100, "MemoryMB": 64 }) },
-    });
-    if number == 3 {
-        task["Templates"] = json!([{ "EmbeddedTmpl": "{{ range service \"web\" }}{{ .Address }}{{ end }}",
-            "DestPath": "local/web", "ChangeMode": "noop" }]);
-    }
     let reserved = if number == 0 || number == RIVAL {
         json!([{ "Label": "http", "Value": 8080 }])
     } else {
@@ -95,7 +90,7 @@ pub(crate) fn job(number: usize, size: u64) -> Job {
             "Mode": if number == 0 { "delay" } else { "fail" } },
         "ReschedulePolicy": { "Delay": 5_000_000_000_i64, "DelayFunction": "exponential", "MaxDelay": minutes(5),
             "Unlimited": true },
-        "Tasks": [task],
+        "Tasks": tasks(number, &env),
     });
     if is_service {
         group["Update"] = update(number);
@@ -116,6 +111,34 @@ pub(crate) fn job(number: usize, size: u64) -> Job {
     let mut job: Job = serde_json::from_value(job).expect("the operator writes valid jobs");
     job.canonicalize();
     job
+}
+
+/// What a group consists of.
+fn tasks(number: usize, env: &Value) -> Vec<Value> {
+    let mut task = json!({
+        "Name": TASK,
+        "Driver": "podman",
+        "Config": { "image": "busybox" },
+        "Env": env,
+        "KillTimeout": Duration::from_secs(5).0,
+        "Resources": if TYPES[number].starts_with("sys") { json!({ "CPU": 10, "MemoryMB": 16 }) } else { json!({ "CPU": 100, "MemoryMB": 64 }) },
+    });
+    if number == 3 {
+        task["Templates"] = json!([{ "EmbeddedTmpl": "{{ range service \"web\" }}{{ .Address }}{{ end }}",
+            "DestPath": "local/web", "ChangeMode": "noop" }]);
+    }
+    let mut tasks = vec![task];
+    if number == 1 {
+        tasks.push(json!({
+            "Name": INIT,
+            "Driver": "podman",
+            "Config": { "image": "busybox" },
+            "Env": { BRIEF: "yes" },
+            "Lifecycle": { "Hook": "prestart" },
+            "Resources": { "CPU": 10, "MemoryMB": 16 },
+        }));
+    }
+    tasks
 }
 
 const fn minutes(number: i64) -> i64 {

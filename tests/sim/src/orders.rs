@@ -100,7 +100,7 @@ impl World {
         let tasks = match entry.size {
             0 => RestartTasks::Running,
             1 => RestartTasks::All,
-            _ => RestartTasks::One("t".into()),
+            _ => RestartTasks::One(jobs::TASK.into()),
         };
         let deed = Deed::Restart { alloc, tasks };
         self.command(Command::Order { node, deed });

@@ -203,7 +203,8 @@ impl World {
     /// The container of a task: the one that runs, if there is one.
     fn create_container(&mut self, number: usize, task: &TaskRef) -> u64 {
         let device = &mut self.devices[number];
-        let (fails, ends) = (device.is_told(task, jobs::BAD), device.is_told(task, jobs::ENDS));
+        let told = |variable| device.is_told(task, variable);
+        let (fails, ends, is_brief) = (told(jobs::BAD), told(jobs::ENDS), told(jobs::BRIEF));
         let podman = &mut device.podman;
         if let Some(container) = podman.containers.get(task).filter(|it| it.exit.is_none()) {
             return container.run;
@@ -222,6 +223,7 @@ impl World {
                 weather.random.millis(1_000, weather.size * 1_000),
                 weather.random.below(2) as i32,
             )),
+            None if is_brief => Some((device.random.millis(200, 3_000), 0)),
             None if ends => Some((device.random.millis(1_000, 600_000), 0)),
             None => None,
         };

@@ -270,7 +270,8 @@ impl<'a> GroupTurn<'a> {
 
     /// Decides among the members of a slot.
     fn settle(&mut self, slot: &Slot<'a>) -> Holding<'a> {
-        self.welcome_back(slot);
+        let is_back = self.welcome_back(slot);
+        self.choose(slot, is_back);
         let mut holding = Holding {
             index: slot.index(),
             ..Holding::default()
@@ -323,8 +324,8 @@ impl<'a> GroupTurn<'a> {
         }
     }
 
-    /// Decides who of a slot lives on when a member is back.
-    fn welcome_back(&mut self, slot: &Slot<'a>) {
+    /// Looks at who of a slot is back; answers whether somebody is who may stay.
+    fn welcome_back(&mut self, slot: &Slot<'a>) -> bool {
         let returning: Vec<&Allocation> = slot
             .members
             .iter()
@@ -347,7 +348,13 @@ impl<'a> GroupTurn<'a> {
                 confirmed = true;
             }
         }
-        if !confirmed {
+        confirmed
+    }
+
+    /// Decides who of a slot lives on: when a member is back, and whenever two are in contact, however that came about.
+    fn choose(&mut self, slot: &Slot<'a>, is_back: bool) {
+        let is_known = |alloc: &&&Allocation| self.fates.get(&alloc.id) == Some(&Fate::Known);
+        if !is_back && slot.members.iter().filter(is_known).count() < 2 {
             return;
         }
         let here = |fate: &Fate| matches!(fate, Fate::Known | Fate::Returning | Fate::Failed(_));
@@ -373,8 +380,13 @@ impl<'a> GroupTurn<'a> {
         for alloc in verdict.not_needed {
             self.stop(alloc, None, reason::NOT_NEEDED);
         }
+        let displaced = if is_back {
+            reason::RECONNECTED
+        } else {
+            reason::NOT_NEEDED
+        };
         for alloc in verdict.displaced {
-            self.stop(alloc, None, reason::RECONNECTED);
+            self.stop(alloc, None, displaced);
         }
         for alloc in chain {
             if self.fates.get(&alloc.id) != Some(&Fate::Returning) {

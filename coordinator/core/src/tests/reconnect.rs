@@ -1,12 +1,14 @@
 //! Nodes that go out of contact and come back, and which copy of an allocation lives on.
 
-use holdfast_shared::model::{ClientStatus, DesiredStatus, NodeStatus};
+use std::sync::Arc;
+
+use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, NodeStatus};
 use holdfast_shared::time::Duration;
 use serde_json::{Value, json};
 
 use super::fleet::{Fleet, job};
 use super::life::web;
-use crate::{Command, DeploymentAction};
+use crate::{Command, Delta, DeploymentAction};
 
 pub(super) const LOST_AFTER: i64 = 3_600_000_000_000;
 
@@ -261,4 +263,81 @@ fn with_stop_on_client_after_nothing_is_placed_before_the_node_has_stopped_it() 
     );
     fleet.advance(Duration::from_secs(4));
     assert_eq!(fleet.allocs("edge").len(), 2);
+}
+
+/// An original and its replacement, both in contact, and nothing left to decide about either. No way is known to get
+/// there, which is no reason to stay.
+fn doubled(adjust: impl FnOnce(&mut Allocation, &mut Allocation)) -> Fleet {
+    let mut fleet = settled(edge("MaxClientDisconnect", json!(LOST_AFTER)));
+    let original = fleet.alloc("edge", |_| true).id;
+    let node = fleet.alloc("edge", |_| true).node;
+    fleet.disconnect(node);
+    fleet.settle();
+    let (mut first, mut second) = (
+        fleet.alloc("edge", |it| it.id == original),
+        fleet.alloc("edge", |it| it.id != original),
+    );
+    first.client = ClientStatus::Running;
+    first.client_history.push((ClientStatus::Running, fleet.now));
+    adjust(&mut first, &mut second);
+    let mut state = fleet.core.state().clone();
+    let mut home = (*state.nodes[&node]).clone();
+    home.status = NodeStatus::Ready;
+    state.apply(&Delta::Node(home.into()));
+    state.apply(&Delta::Allocation(first.into()));
+    state.apply(&Delta::Allocation(second.into()));
+    fleet.restart(state);
+    fleet.connect(node);
+    fleet.settle();
+    fleet
+}
+
+fn rank(alloc: &mut Allocation, rank: f64) {
+    Arc::make_mut(&mut alloc.report).scores[0].norm_score = rank;
+}
+
+/// Which of the two are wanted once the job is looked at.
+fn wanted_of_two(fleet: &mut Fleet) -> Vec<bool> {
+    let key = fleet.alloc("edge", |_| true).job;
+    let evaluate = Command::EvaluateJob {
+        key,
+        force_reschedule: false,
+    };
+    fleet.command(evaluate).unwrap();
+    fleet.advance(Duration::from_secs(2));
+    let mut allocs: Vec<_> = fleet.core.state().allocs.values().collect();
+    allocs.sort_by_key(|it| it.create_index);
+    allocs.iter().map(|it| it.desired == DesiredStatus::Run).collect()
+}
+
+#[test]
+fn of_two_that_run_for_one_slot_the_better_node_keeps_it() {
+    let mut fleet = doubled(|original, replacement| {
+        rank(original, 0.5);
+        rank(replacement, 0.7);
+    });
+    assert_eq!(wanted_of_two(&mut fleet), [false, true]);
+    let mut fleet = doubled(|original, replacement| {
+        rank(original, 0.7);
+        rank(replacement, 0.5);
+    });
+    assert_eq!(wanted_of_two(&mut fleet), [true, false]);
+}
+
+#[test]
+fn of_two_that_run_for_one_slot_the_newer_version_keeps_it() {
+    let mut fleet = doubled(|original, _| rank(original, 1.0));
+    let mut wanted = edge("MaxClientDisconnect", json!(LOST_AFTER));
+    wanted["TaskGroups"][0]["Tasks"][0]["Env"] = json!({ "VERSION": "1" });
+    fleet.run(&job(wanted));
+    fleet.advance(Duration::from_secs(5));
+    let running = |fleet: &Fleet| -> Vec<String> {
+        let allocs = fleet.allocs("edge").into_iter();
+        allocs.filter(|it| it.contains("run/running")).collect()
+    };
+    assert!(
+        running(&fleet).len() == 1 && running(&fleet)[0].ends_with("v1"),
+        "{:?}",
+        fleet.allocs("edge")
+    );
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use holdfast_agent_core::{AllocRecord, LocalDelta, TaskPhase, TaskRef};
+use holdfast_agent_core::{AllocRecord, LocalDelta, TaskPhase, TaskRecord, TaskRef};
 use holdfast_shared::id::AllocId;
 use holdfast_shared::model::ClientStatus;
 use holdfast_shared::time::Duration;
 use holdfast_shared::wire::Held;
 
 use crate::device::Device;
+use crate::jobs;
 use crate::world::World;
 
 /// How much later than asked for a task may be told to end because contact is gone.
@@ -140,8 +141,10 @@ impl World {
         let ordered = self.invariants.orders.contains(&(device.id, alloc));
         let record = device.record(alloc);
         // A task of it ended for good, and with it what it was for.
-        let over =
-            record.is_some_and(|record| record.tasks.values().any(|task| task.phase == TaskPhase::Dead));
+        let ends_it = |(name, task): (&String, &TaskRecord)| {
+            task.phase == TaskPhase::Dead && (name == jobs::TASK || task.state.failed)
+        };
+        let over = record.is_some_and(|record| record.tasks.iter().any(ends_it));
         let away = device.now(self.now).mono.since(device.contact);
         let alone = record
             .and_then(|record| device.stop_on_client_after(record))

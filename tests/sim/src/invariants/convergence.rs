@@ -1,5 +1,6 @@
 //! What must have come true once the faults are over: S11, and S10 for the last time.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use holdfast_coordinator_core::State;
@@ -236,12 +237,15 @@ fn nothing_hangs(state: &State, key: &JobKey) -> Option<String> {
     Some(format!("has an allocation that is {}", alloc.client))
 }
 
-/// A service has its count, in its newest version.
+/// A service has its count, in its newest version, and each of its parts once.
 fn as_many_run(state: &State, key: &JobKey, job: &Job) -> Option<String> {
     let (count, wanted) = (running(state, key).count(), job.groups()[0].count());
     let old = running(state, key).find(|alloc| alloc.job_version != job.version());
+    let mut names = BTreeSet::new();
+    let twice = running(state, key).find(|alloc| !names.insert(&alloc.name));
     match old {
         _ if count != wanted => Some(format!("runs {count} of {wanted}")),
+        None if twice.is_some() => twice.map(|alloc| format!("runs {} twice", alloc.name)),
         Some(old) => Some(format!("still runs version {} as {}", old.job_version, old.name)),
         None => None,
     }
