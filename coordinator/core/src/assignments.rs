@@ -49,9 +49,8 @@ struct Packed {
 }
 
 impl Packed {
-    fn of(&mut self, key: &SpecKey, groups: &Groups, job: &Job, state: &State) -> JobSpec {
+    fn of(&mut self, key: (SpecKey, Groups), job: &Job, state: &State) -> JobSpec {
         let generous = state.scheduling_of(job.node_pool()).memory_oversubscription;
-        let key = (key.clone(), groups.clone());
         // A version never changes but in what agents do not look at: its status, and whether it is stable.
         if let Some((was_generous, spec)) = self.specs.get(&key)
             && *was_generous == generous
@@ -61,7 +60,7 @@ impl Packed {
         if self.bytes > PACKED_BYTES_MAX {
             *self = Self::default();
         }
-        let wanted = |name: &str| groups.iter().any(|group| group == name);
+        let wanted = |name: &str| key.1.iter().any(|group| group == name);
         let spec = JobSpec::of(&as_allowed(job, generous), wanted);
         self.bytes += spec.bytes.len();
         self.specs.insert(key, (generous, spec.clone()));
@@ -270,7 +269,12 @@ impl Told {
                     .map_or_else(|| matters(alloc), |changed| changed.contains(&alloc.id))
             })
             .collect();
-        let jobs = self.unsent(state, node, base, &listed, packed);
+        let jobs = self.unsent(state, node, base, &listed).into_iter();
+        let jobs = jobs.filter_map(|(key, groups)| {
+            let job = state.versions.get(&(key.0.clone(), key.1))?;
+            Some(packed.of((key, groups), job, state))
+        });
+        let jobs = jobs.collect();
         self.base = Some(generation);
         Assignments {
             epoch: state.epoch,
@@ -282,49 +286,47 @@ impl Told {
         }
     }
 
-    /// The specifications of what is to run, where the node does not have them: with every group that it has something of,
-    /// as what it is sent takes the place of what it had.
+    /// The specifications that the node needs for what is to run and does not have: with every group that it has something
+    /// of, as what it is sent takes the place of what it had.
     fn unsent(
         &mut self,
         state: &State,
         node: &Node,
         base: Option<u64>,
         listed: &[&Arc<Allocation>],
-        packed: &mut Packed,
-    ) -> Vec<JobSpec> {
-        let mut groups: BTreeMap<SpecKey, BTreeSet<&str>> = BTreeMap::new();
+    ) -> Vec<(SpecKey, Groups)> {
+        let to_run = listed.iter().filter(|alloc| alloc.desired == DesiredStatus::Run);
+        let mut needed: BTreeMap<SpecKey, BTreeSet<&str>> =
+            to_run.map(|alloc| (spec_key(alloc), BTreeSet::new())).collect();
         let mut live = BTreeSet::new();
         for alloc in state.allocs_of_node(node.id) {
-            groups.entry(spec_key(alloc)).or_default().insert(&alloc.group);
             if alloc.desired == DesiredStatus::Run && !alloc.client.is_terminal() {
-                live.insert(spec_key(alloc));
+                live.insert((&alloc.job, alloc.job_version, alloc.job_create_index));
+            }
+            if let Some(groups) = needed.get_mut(&spec_key(alloc)) {
+                groups.insert(&alloc.group);
             }
         }
         // Agents forget what nothing of theirs needs any more, and so it is sent again.
-        self.specs.retain(|key, _| base.is_some() && live.contains(key));
-        let to_run = listed.iter().filter(|alloc| alloc.desired == DesiredStatus::Run);
-        let needed: BTreeSet<SpecKey> = to_run.map(|alloc| spec_key(alloc)).collect();
-        let mut jobs = Vec::new();
-        for key in needed {
-            let groups = &groups[&key];
+        self.specs
+            .retain(|(job, version, index), _| base.is_some() && live.contains(&(&*job, *version, *index)));
+        let mut unsent = Vec::new();
+        for (key, groups) in needed {
             let has = |sent: &Sent| {
-                base.is_some_and(|base| sent.generation <= base)
-                    && groups
-                        .iter()
-                        .all(|group| sent.groups.iter().any(|it| it == group))
+                let group = |name: &&str| sent.groups.binary_search_by(|it| it.as_str().cmp(name)).is_ok();
+                base.is_some_and(|base| sent.generation <= base) && groups.iter().all(group)
             };
-            if self.specs.get(&key).is_some_and(has) {
-                continue;
+            if !self.specs.get(&key).is_some_and(has) {
+                let groups: Groups = groups.into_iter().map(str::to_owned).collect();
+                let sent = Sent {
+                    generation: node.generation,
+                    groups: groups.clone(),
+                };
+                self.specs.insert(key.clone(), sent);
+                unsent.push((key, groups));
             }
-            let Some(job) = state.versions.get(&(key.0.clone(), key.1)) else {
-                continue;
-            };
-            let groups: Groups = groups.iter().map(|group| (*group).to_owned()).collect();
-            jobs.push(packed.of(&key, &groups, job, state));
-            let generation = node.generation;
-            self.specs.insert(key, Sent { generation, groups });
         }
-        jobs
+        unsent
     }
 }
 
