@@ -17,7 +17,7 @@ pub(crate) const BRIEF: &str = "BRIEF";
 
 /// The task that does the work of a group, and the one that comes before it where there is one.
 pub(crate) const TASK: &str = "t";
-const INIT: &str = "init";
+pub(crate) const INIT: &str = "init";
 
 /// Jobs of a story.
 pub(crate) const JOBS: u64 = 11;

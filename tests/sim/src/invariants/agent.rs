@@ -1,4 +1,4 @@
-//! What must hold on boxes: S1, S2, S3, S5, and that they only act on what is on their disk (S10).
+//! What must hold on boxes: S1, S2, S3, S5, S14, and that they only act on what is on their disk (S10).
 
 use std::collections::BTreeSet;
 
@@ -112,12 +112,21 @@ impl World {
         }
     }
 
-    /// S3: what is started does not run already, as far as this agent process was told.
+    /// S3: what is started does not run already, as far as this agent process was told. S14: its turn has come.
     pub(crate) fn check_start(&mut self, number: usize, task: &TaskRef) {
         if self.devices[number].podman.is_live(task) {
             let name = self.name_of_box(number);
             self.invariants
                 .find("S3", || format!("{task} runs on {name} and is started once more"));
+        }
+        let record = self.devices[number].record(task.alloc);
+        let init = record.and_then(|record| record.tasks.get(jobs::INIT));
+        let has_ended = |init: &TaskRecord| init.phase == TaskPhase::Dead && !init.state.failed;
+        if task.task == jobs::TASK && !init.is_none_or(has_ended) {
+            let name = self.name_of_box(number);
+            self.invariants.find("S14", || {
+                format!("{task} starts on {name} before what comes before it has ended well")
+            });
         }
     }
 

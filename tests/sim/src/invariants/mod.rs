@@ -15,6 +15,7 @@
 //! | S11 | without faults everything converges in time, and only keep-alives travel | `convergence` |
 //! | S12 | ours: nothing new on a node that takes nothing; only the less important are pushed out; no overlap | `placement` |
 //! | S13 | ours: an order is carried out at most once; a node's meta is what was acknowledged last | `orders` |
+//! | S14 | ours: a task starts when those that come before it have ended well | `agent` |
 
 mod agent;
 mod convergence;
@@ -44,7 +45,7 @@ const QUIET: Duration = Duration::from_secs(600);
 /// A broken invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Its name: `S1` to `S11`.
+    /// Its name: `S1` to `S14`.
     pub name: &'static str,
     /// When it broke, since the beginning of the story.
     pub at: Timestamp,
