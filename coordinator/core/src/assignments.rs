@@ -309,7 +309,7 @@ impl Told {
         }
         // Agents forget what nothing of theirs needs any more, and so it is sent again.
         self.specs
-            .retain(|(job, version, index), _| base.is_some() && live.contains(&(&*job, *version, *index)));
+            .retain(|(job, version, index), _| base.is_some() && live.contains(&(job, *version, *index)));
         let mut unsent = Vec::new();
         for (key, groups) in needed {
             let has = |sent: &Sent| {

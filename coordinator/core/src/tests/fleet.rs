@@ -10,8 +10,8 @@ use holdfast_shared::model::{
 };
 use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::{
-    AllocReport, Answer, Assigned, Assignments, Catalog, FromAgent, Held, Order, Presence, Register, Report,
-    TaskReport, ToAgent, WatchHealth,
+    AllocReport, Answer, Assigned, Assignments, Catalog, FromAgent, Held, JobSpec, Order, Presence, Register,
+    Report, TaskReport, ToAgent, WatchHealth,
 };
 
 /// An agent that runs what it is told to, at once and without fail.
@@ -92,6 +92,13 @@ fn healthy(alloc: &Assigned, status: ClientStatus) -> Option<bool> {
         ClientStatus::Failed => watched.then_some(false),
         _ => None,
     }
+}
+
+/// A job version, and the groups of it that a node was sent.
+fn groups_of(spec: &JobSpec) -> ((String, u64), BTreeSet<String>) {
+    let job = spec.job().unwrap();
+    let groups = job.groups().iter().map(|group| group.name().to_owned());
+    ((spec.job.clone(), spec.version), groups.collect())
 }
 
 pub(crate) fn job(json: serde_json::Value) -> Job {
@@ -349,13 +356,7 @@ impl Fleet {
                     return self.input(Input::Agent(node, FromAgent::Heartbeat { session, held }));
                 }
                 agent.held = newer;
-                for spec in &set.jobs {
-                    let job = spec.job().unwrap();
-                    let groups = job.groups().iter().map(|group| group.name().to_owned());
-                    agent
-                        .specs
-                        .insert((spec.job.clone(), spec.version), groups.collect());
-                }
+                agent.specs.extend(set.jobs.iter().map(groups_of));
                 let mut changed: Vec<AllocId> = Vec::new();
                 for alloc in set.allocs {
                     let id = alloc.id;
