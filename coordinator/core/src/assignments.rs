@@ -106,6 +106,17 @@ struct Told {
     fenced: Option<u64>,
 }
 
+/// On which occasion a node says what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// It is new here, or back.
+    Registration,
+    /// It wants to know whether that is the newest.
+    Heartbeat,
+    /// It reports something else, and what it was sent may be on its way.
+    Report,
+}
+
 impl Publisher {
     /// An allocation of the node changed by the coordinator's decision.
     pub(crate) fn touch(&mut self, node: NodeId, alloc: AllocId) {
@@ -114,10 +125,11 @@ impl Publisher {
     }
 
     /// The node says what it holds.
-    pub(crate) fn on_held(&mut self, ledger: &mut Ledger, id: NodeId, held: Held, registered: bool) {
+    pub(crate) fn on_held(&mut self, ledger: &mut Ledger, id: NodeId, held: Held, occasion: Occasion) {
         let Some(node) = ledger.state.nodes.get(&id).cloned() else {
             return;
         };
+        let registered = occasion == Occasion::Registration;
         let told = self.by_node.entry(id).or_default();
         let is_first = !std::mem::replace(&mut told.heard, true);
         let ours = Held {
@@ -152,6 +164,11 @@ impl Publisher {
         let base = same_epoch.then_some(held.generation);
         if same_epoch {
             told.log.retain(|generation, _| *generation > held.generation);
+        }
+        // If that was lost, its next heartbeat says so, or what it is sent next: it does not fit to what it holds.
+        let crosses = occasion == Occasion::Report && same_epoch && told.base >= base;
+        if crosses {
+            return;
         }
         if held != ours && (same_epoch || node.generation > 0) {
             told.base = base;

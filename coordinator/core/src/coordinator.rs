@@ -13,7 +13,7 @@ use holdfast_shared::time::Timestamp;
 use holdfast_shared::wire::{Answer, Deed, FromAgent, Presence, ToAgent};
 
 use crate::admit;
-use crate::assignments::Publisher;
+use crate::assignments::{Occasion, Publisher};
 use crate::broker::Broker;
 use crate::deployment::Rollouts;
 use crate::drain::Drains;
@@ -183,7 +183,7 @@ impl Coordinator {
             FromAgent::Register(register) => {
                 if self.contacts.on_register(&mut self.ledger, node, &register) {
                     self.publisher
-                        .on_held(&mut self.ledger, node, register.held, true);
+                        .on_held(&mut self.ledger, node, register.held, Occasion::Registration);
                 } else if let Some(session) = heartbeat::on_twin(&mut self.ledger, node, register.session) {
                     // No report has this number: it only tells of the newer session.
                     messages.push((node, ToAgent::Ack { session, seq: 0 }));
@@ -197,7 +197,8 @@ impl Coordinator {
                         if !settled || self.contacts.is_stranger(node) {
                             messages.push((node, ToAgent::ReportAll));
                         }
-                        self.publisher.on_held(&mut self.ledger, node, held, false);
+                        self.publisher
+                            .on_held(&mut self.ledger, node, held, Occasion::Heartbeat);
                     }
                     None => return Vec::new(),
                 }
@@ -215,7 +216,8 @@ impl Coordinator {
                 if report.full {
                     self.contacts.on_full_report(&mut self.ledger, node);
                 }
-                self.publisher.on_held(&mut self.ledger, node, report.held, false);
+                self.publisher
+                    .on_held(&mut self.ledger, node, report.held, Occasion::Report);
                 self.publisher.on_strays(&self.ledger, node, strays, report.full);
                 messages.push((
                     node,

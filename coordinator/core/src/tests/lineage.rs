@@ -209,6 +209,34 @@ fn an_agent_that_lost_a_message_is_sent_what_it_missed() {
 }
 
 #[test]
+fn what_is_on_its_way_to_a_node_is_not_sent_again_until_a_heartbeat_asks_for_it() {
+    let mut fleet = settled(web(1));
+    let node = fleet.alloc("web", |_| true).node;
+    let agent = fleet.agents.get_mut(&node).unwrap();
+    agent.deaf = true;
+    let (session, held, seq) = (agent.session, agent.held, agent.seq + 1);
+    let mut more = web(1);
+    more["ID"] = json!("more");
+    more["Constraints"] =
+        json!([{ "LTarget": "${node.unique.id}", "RTarget": node.to_string(), "Operand": "=" }]);
+    fleet.run(&job(more));
+    let mut is_told_again = |message| {
+        let effects = fleet.core.handle(fleet.now, Input::Agent(node, message));
+        let is_told = |effect: &Effect| matches!(effect, Effect::Publish(_, ToAgent::Assignments(_)));
+        effects.iter().any(is_told)
+    };
+    let report = Report {
+        session,
+        seq,
+        full: false,
+        held,
+        allocs: Vec::new(),
+    };
+    assert!(!is_told_again(FromAgent::Report(report)));
+    assert!(is_told_again(FromAgent::Heartbeat { session, held }));
+}
+
+#[test]
 fn a_node_is_sent_the_groups_that_it_has_something_of_and_those_once() {
     let mut fleet = Fleet::new(2);
     let nodes: Vec<NodeId> = fleet.agents.keys().copied().collect();
