@@ -7,7 +7,7 @@ use holdfast_shared::id::NodeId;
 use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus};
 use holdfast_shared::time::Timestamp;
 use holdfast_shared::topics::{Role, Topic, may_subscribe};
-use holdfast_shared::wire::{Assignments, Catalog, FromAgent, ToAgent};
+use holdfast_shared::wire::{Assigned, Assignments, Catalog, FromAgent, ToAgent};
 
 use super::Contact;
 use crate::jobs;
@@ -201,13 +201,18 @@ impl World {
             }
         }
         for spec in &set.jobs {
-            let runs_here = durable
-                .allocs_of_node(node)
-                .any(|alloc| alloc.job == spec.key() && alloc.job_version == spec.version);
-            if !runs_here {
+            // What is stored may be newer than a message that waited for the disk.
+            let is_of_it = |it: &Assigned| {
+                (it.namespace.as_str(), it.job.as_str(), it.job_version)
+                    == (spec.namespace.as_str(), spec.job.as_str(), spec.version)
+            };
+            if !set.allocs.iter().any(is_of_it) {
                 found.push((
                     "S9",
-                    format!("version {} of {} is none of the node's", spec.version, spec.job),
+                    format!(
+                        "version {} of {} is of nothing in the set",
+                        spec.version, spec.job
+                    ),
                 ));
             }
         }
