@@ -168,6 +168,10 @@ impl Publisher {
         // If that was lost, its next heartbeat says so, or what it is sent next: it does not fit to what it holds.
         let crosses = occasion == Occasion::Report && same_epoch && told.base >= base;
         if crosses {
+            // Decided while it was taken for gone.
+            if told.base != Some(node.generation) {
+                self.due.insert(id);
+            }
             return;
         }
         if held != ours && (same_epoch || node.generation > 0) {

@@ -20,7 +20,7 @@ const DAY: Config = Config {
     trace: false,
 };
 
-/// These take about four minutes on two cores. `cargo xtask sim` tells more.
+/// These take four to five minutes on two cores. `cargo xtask sim` tells more.
 const SEEDS: u64 = 1_000;
 
 /// Stories in `open/` that break an invariant today, and which: bugs that are known and not mended, of the product or of its

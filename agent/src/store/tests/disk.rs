@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use holdfast_agent_core::LocalDelta;
 use holdfast_shared::id::AllocId;
@@ -63,6 +64,14 @@ impl SmallDisk {
         Self(dir)
     }
 
+    /// Where a store is that has its volatile part in `run`.
+    fn place(&self, run: &Path) -> Place {
+        Place {
+            data_dir: self.0.path().to_owned(),
+            volatile_dir: run.to_owned(),
+        }
+    }
+
     fn set_read_only(&self, read_only: bool) {
         let flags = rustix::mount::MountFlags::RDONLY;
         let flags = if read_only {
@@ -85,10 +94,7 @@ impl Drop for SmallDisk {
 fn a_full_disk_is_survived_and_what_waited_is_written_when_there_is_room_again() {
     let disk = SmallDisk::new(4096);
     let run = tempfile::tempdir().unwrap();
-    let place = Place {
-        data_dir: disk.0.path().to_owned(),
-        volatile_dir: run.path().to_owned(),
-    };
+    let place = disk.place(run.path());
     let (mut store, _) = Store::open(place.clone());
     store.commit(&[alloc(1)]).unwrap();
     let ballast = disk.0.path().join("ballast");
@@ -130,10 +136,7 @@ fn reopened(place: &Place) -> Loaded {
 fn a_read_only_disk_gives_its_records_and_takes_changes_when_it_can_be_written_again() {
     let disk = SmallDisk::new(16 * 1024);
     let run = tempfile::tempdir().unwrap();
-    let place = Place {
-        data_dir: disk.0.path().to_owned(),
-        volatile_dir: run.path().to_owned(),
-    };
+    let place = disk.place(run.path());
     let (mut store, _) = Store::open(place.clone());
     store.commit(&[alloc(1)]).unwrap();
     drop(store);

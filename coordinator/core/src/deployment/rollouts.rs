@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use holdfast_shared::id::DeploymentId;
 use holdfast_shared::time::{Duration, Timestamp};
 
-use super::{advance, deadline, on_deadline};
+use super::progress::advance;
+use super::{deadline, on_deadline};
 use crate::ledger::Ledger;
 
 /// Pauses that are shorter than this are none.
