@@ -36,8 +36,8 @@ const REQUESTS: usize = 64;
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Pause before the second attempt to connect; doubled with each further one.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
-/// The longest pause.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// The longest pause. Short, since a whole fleet waits for the coordinator, and it is but one that knocks at the broker.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Certificates of authorities, as Debian and most others keep them.
 const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// How long an attempt to connect may take, in seconds.

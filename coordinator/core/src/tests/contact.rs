@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use holdfast_shared::id::NodeId;
-use holdfast_shared::model::NodeStatus;
+use holdfast_shared::model::{ClientStatus, NodeStatus};
 use holdfast_shared::time::Duration;
 use holdfast_shared::wire::{
     FromAgent, Held, Interest, KEEP_ALIVES_PER_HEARTBEAT, Presence, Register, ToAgent,
@@ -67,6 +67,25 @@ fn silence_alone_makes_a_node_gone_after_one_window() {
             .iter()
             .any(|it| it.message == "Node heartbeat missed")
     );
+}
+
+#[test]
+fn a_node_that_was_silent_is_told_with_its_first_report_what_was_decided_meanwhile() {
+    let mut fleet = settled(web(1));
+    let lost = fleet.alloc("web", |_| true);
+    // It hears and says nothing, in one session.
+    fleet.agents.get_mut(&lost.node).unwrap().online = false;
+    fleet.advance(Duration::from_secs(25));
+    assert_eq!(fleet.core.state().nodes[&lost.node].status, NodeStatus::Down);
+    let decided = fleet.core.state().nodes[&lost.node].generation;
+    assert!(fleet.agents[&lost.node].held.generation < decided);
+
+    fleet.agents.get_mut(&lost.node).unwrap().online = true;
+    fleet.report(lost.node, false, &[lost.id]);
+    fleet.settle();
+    let agent = &fleet.agents[&lost.node];
+    assert_eq!(agent.held.generation, decided);
+    assert_eq!(agent.allocs[&lost.id].1, ClientStatus::Complete);
 }
 
 #[test]
