@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use holdfast_shared::id::AllocId;
-use holdfast_shared::model::{ClientStatus, Job, TaskEvent};
+use holdfast_shared::model::{ClientStatus, Job, Packed, TaskEvent};
 use holdfast_shared::wire::{Assigned, Assignments, FromAgent, Held, JobSpec};
 
 use crate::agent::Agent;
@@ -281,9 +281,11 @@ impl TaskRecord {
     /// As [`event`](Self::event), for events that carry more than a text.
     pub(crate) fn push_event(&mut self, event: TaskEvent) {
         const EVENTS_MAX: usize = 10;
-        if self.state.events.len() >= EVENTS_MAX {
-            self.state.events.remove(0);
+        let mut events = self.state.events.open();
+        if events.len() >= EVENTS_MAX {
+            events.remove(0);
         }
-        self.state.events.push(event);
+        events.push(event);
+        self.state.events = Packed::of(&events);
     }
 }

@@ -117,7 +117,13 @@ impl Agent {
             return;
         }
         let text = format!("Missing: {}", rendered.missing.join(", "));
-        if task.state.events.last().is_none_or(|event| event.message != text) {
+        if task
+            .state
+            .events
+            .open()
+            .last()
+            .is_none_or(|event| event.message != text)
+        {
             task.event(now, "Template", &text);
             self.report(reference.alloc);
         }

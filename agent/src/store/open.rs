@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use holdfast_shared::wire::Held;
 
@@ -13,6 +15,10 @@ use super::{Engine, Place, log_file};
 
 /// Upper bound of sled's cache; what an agent keeps is far smaller.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How often, and after which pause, it is tried again to open a database that somebody holds.
+const LOOKS: u32 = 100;
+const LOOK: Duration = Duration::from_millis(20);
 
 /// So many openings in a row that ended in a panic put the store aside. A service manager that gives up on a crashing
 /// program does so later.
@@ -117,13 +123,13 @@ enum Failure {
 
 fn attempt(path: &Path) -> Result<(Engine, Records), Failure> {
     let open = || -> Result<_, sled::Error> {
-        let db = sled::Config::default()
+        let config = sled::Config::default()
             .path(path)
             .mode(sled::Mode::LowSpace)
             .cache_capacity(CACHE_BYTES)
             // Every commit flushes; a thread that does it again only wears the card.
-            .flush_every_ms(None)
-            .open()?;
+            .flush_every_ms(None);
+        let db = unlocked(&config)?;
         let records = record::load(&db)?;
         let log = File::options().write(true).open(log_file(path))?;
         let path = path.to_owned();
@@ -137,14 +143,31 @@ fn attempt(path: &Path) -> Result<(Engine, Records), Failure> {
     }
 }
 
+/// Opens a database as soon as nobody holds it: threads of its own do so a little longer than whoever closed it. (No
+/// other agent does: there is a lock for the whole directory.)
+fn unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
+    let mut patience = LOOKS;
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if is_locked(&error) && patience > 0 => {
+                patience -= 1;
+                thread::sleep(LOOK);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Whether an error speaks of the disk and not of what is on it.
 fn is_disk(error: &io::Error) -> bool {
     use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    // sled's own lock has no kind of its own. Somebody else holds it for a moment: the agent has one for its directory.
-    matches!(
-        error.kind(),
-        PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull
-    ) || error.to_string().contains("could not acquire lock")
+    let kinds = [PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull];
+    kinds.contains(&error.kind()) || is_locked(error)
+}
+
+fn is_locked(error: &io::Error) -> bool {
+    // sled has no kind of its own for it.
+    error.to_string().contains("could not acquire lock")
 }
 
 /// Removes snapshots that were never finished; answers whether there were any.

@@ -23,7 +23,7 @@ const LOG_LEN_MAX: usize = 64;
 const STRAYS_MAX: usize = 1024;
 
 /// Bytes of packed specifications that are kept, in case another node is sent them soon.
-const PACKED_BYTES_MAX: usize = 1024 * 1024;
+const PACKED_BYTES_MAX: usize = 256 * 1024;
 
 /// What every node was told.
 #[derive(Debug, Default)]
@@ -35,20 +35,20 @@ pub(crate) struct Publisher {
     due: BTreeSet<NodeId>,
     /// Nodes that have to report everything.
     asked: BTreeSet<NodeId>,
-    packed: Packed,
+    packed: PackedSpecs,
 }
 
 /// Specifications as they travel. To pack one costs more than everything else of a message, and a job's nodes are sent the
 /// same one, turn by turn.
 #[derive(Debug, Default)]
-struct Packed {
+struct PackedSpecs {
     /// Each with whether memory beyond what is reserved was allowed when it was made.
     specs: BTreeMap<(SpecKey, Groups), (bool, JobSpec)>,
     /// What was packed since it was last empty.
     bytes: usize,
 }
 
-impl Packed {
+impl PackedSpecs {
     fn of(&mut self, key: (SpecKey, Groups), job: &Job, state: &State) -> JobSpec {
         let generous = state.scheduling_of(job.node_pool()).memory_oversubscription;
         // A version never changes but in what agents do not look at: its status, and whether it is stable.
@@ -60,9 +60,9 @@ impl Packed {
         if self.bytes > PACKED_BYTES_MAX {
             *self = Self::default();
         }
-        let wanted = |name: &str| key.1.iter().any(|group| group == name);
+        let wanted = |name: &str| key.1.iter().any(|group| **group == *name);
         let spec = JobSpec::of(&as_allowed(job, generous), wanted);
-        self.bytes += spec.bytes.len();
+        self.bytes += spec.bytes.len() + size_of::<((SpecKey, Groups), (bool, JobSpec))>();
         self.specs.insert(key, (generous, spec.clone()));
         spec
     }
@@ -72,11 +72,13 @@ impl Packed {
 type SpecKey = (JobKey, u64, u64);
 
 /// Names of groups, in their order.
-type Groups = Vec<String>;
+type Groups = Box<[Box<str>]>;
 
 /// What a node was sent of a job version.
 #[derive(Debug)]
 struct Sent {
+    /// Which one.
+    key: SpecKey,
     /// With which generation.
     generation: u64,
     /// Its groups.
@@ -87,7 +89,7 @@ fn spec_key(alloc: &Allocation) -> SpecKey {
     (alloc.job.clone(), alloc.job_version, alloc.job_create_index)
 }
 
-/// What one node was told.
+/// What one node was told. There are thousands of these, with an entry or two each: so lists, and none with spare room.
 #[derive(Debug, Default)]
 struct Told {
     /// The newest generation that it holds, or will hold once it has read what it was sent.
@@ -96,10 +98,10 @@ struct Told {
     touched: BTreeSet<AllocId>,
     /// Allocations that it reports and the coordinator does not know.
     strays: BTreeSet<AllocId>,
-    /// Which allocations changed with each of the last generations.
-    log: BTreeMap<u64, BTreeSet<AllocId>>,
-    /// The specifications that it was sent.
-    specs: BTreeMap<SpecKey, Sent>,
+    /// Which allocations changed with each of the last generations, in order.
+    log: Vec<(u64, Box<[AllocId]>)>,
+    /// The specifications that it was sent, in order.
+    specs: Vec<Sent>,
     /// Whether it has said what it holds since the coordinator started; before that it is told nothing.
     heard: bool,
     /// The epoch that it holds when it holds something that this coordinator never sent: then it is told nothing.
@@ -163,7 +165,8 @@ impl Publisher {
         let same_epoch = held.epoch == ours.epoch;
         let base = same_epoch.then_some(held.generation);
         if same_epoch {
-            told.log.retain(|generation, _| *generation > held.generation);
+            told.log.retain(|(generation, _)| *generation > held.generation);
+            told.log.shrink_to_fit();
         }
         // If that was lost, its next heartbeat says so, or what it is sent next: it does not fit to what it holds.
         let crosses = occasion == Occasion::Report && same_epoch && told.base >= base;
@@ -214,10 +217,10 @@ impl Publisher {
             };
             let mut node = (*node).clone();
             node.generation += 1;
-            told.log.insert(node.generation, touched);
-            if told.log.len() > LOG_LEN_MAX {
-                told.log.pop_first();
+            if told.log.len() >= LOG_LEN_MAX {
+                told.log.remove(0);
             }
+            told.log.push((node.generation, touched.into_iter().collect()));
             self.due.insert(id);
             ledger.put_node(node);
         }
@@ -271,16 +274,19 @@ impl Publisher {
 
 impl Told {
     /// The message that takes the node from what it holds to what it should.
-    fn assignments(&mut self, state: &State, node: &Node, packed: &mut Packed) -> Assignments {
+    fn assignments(&mut self, state: &State, node: &Node, packed: &mut PackedSpecs) -> Assignments {
         let generation = node.generation;
+        let is_logged = |it| {
+            self.log
+                .binary_search_by_key(&it, |(generation, _)| *generation)
+                .is_ok()
+        };
         let base = self
             .base
-            .filter(|base| *base > 0 && (base + 1..=generation).all(|it| self.log.contains_key(&it)));
+            .filter(|base| *base > 0 && (base + 1..=generation).all(is_logged));
         let changed: Option<BTreeSet<AllocId>> = base.map(|base| {
-            self.log
-                .range(base + 1..)
-                .flat_map(|(_, ids)| ids.iter().copied())
-                .collect()
+            let newer = self.log.iter().filter(|(generation, _)| *generation > base);
+            newer.flat_map(|(_, ids)| ids.iter().copied()).collect()
         });
         let listed: Vec<_> = state
             .allocs_of_node(node.id)
@@ -329,23 +335,36 @@ impl Told {
             }
         }
         // Agents forget what nothing of theirs needs any more, and so it is sent again.
-        self.specs
-            .retain(|(job, version, index), _| base.is_some() && live.contains(&(job, *version, *index)));
+        self.specs.retain(
+            |Sent {
+                 key: (job, version, index),
+                 ..
+             }| { base.is_some() && live.contains(&(job, *version, *index)) },
+        );
         let mut unsent = Vec::new();
         for (key, groups) in needed {
             let has = |sent: &Sent| {
-                let group = |name: &&str| sent.groups.binary_search_by(|it| it.as_str().cmp(name)).is_ok();
+                let group = |name: &&str| sent.groups.binary_search_by(|it| (**it).cmp(name)).is_ok();
                 base.is_some_and(|base| sent.generation <= base) && groups.iter().all(group)
             };
-            if !self.specs.get(&key).is_some_and(has) {
-                let groups: Groups = groups.into_iter().map(str::to_owned).collect();
-                let sent = Sent {
-                    generation: node.generation,
-                    groups: groups.clone(),
-                };
-                self.specs.insert(key.clone(), sent);
-                unsent.push((key, groups));
+            let at = self.specs.binary_search_by(|sent| sent.key.cmp(&key));
+            if at.is_ok_and(|at| has(&self.specs[at])) {
+                continue;
             }
+            let groups: Groups = groups.into_iter().map(Box::from).collect();
+            let sent = Sent {
+                key: key.clone(),
+                generation: node.generation,
+                groups: groups.clone(),
+            };
+            match at {
+                Ok(at) => self.specs[at] = sent,
+                Err(at) => {
+                    self.specs.reserve_exact(1);
+                    self.specs.insert(at, sent);
+                }
+            }
+            unsent.push((key, groups));
         }
         unsent
     }

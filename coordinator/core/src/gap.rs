@@ -52,10 +52,8 @@ fn moved(state: &State, gap: Duration) -> Vec<Delta> {
         .filter(|alloc| alloc.client == ClientStatus::Unknown)
     {
         let mut alloc = (**alloc).clone();
-        alloc
-            .client_history
-            .iter_mut()
-            .for_each(|(_, at)| *at = *at + gap);
+        let history = alloc.client_history.iter();
+        alloc.client_history = history.map(|(status, at)| (*status, *at + gap)).collect();
         deltas.push(Delta::Allocation(Arc::new(alloc)));
     }
     for eval in state

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
-    Allocation, ByName, ClientStatus, DesiredStatus, DesiredTransition, EvalStatus, Evaluation, Job,
-    PlacementReport, Tally, TaskGroup, Trigger,
+    Allocation, ByName, ClientStatus, DesiredStatus, DesiredTransition, EvalStatus, Evaluation, Job, Packed,
+    PlacementReport, Rare, Tally, TaskGroup, Trigger,
 };
 use holdfast_shared::time::Timestamp;
 
@@ -433,7 +433,7 @@ impl<'a> Plan<'a> {
                 let policy = group.and_then(|group| group.reschedule_policy(job.job_type()));
                 reschedule::history(policy.as_ref(), previous, delay, self.ledger.now)
             }
-            _ => Vec::new(),
+            _ => Rare::default(),
         };
         let deployment = self
             .deployment_for(&place.group)
@@ -444,7 +444,7 @@ impl<'a> Plan<'a> {
         Allocation {
             id: AllocId::generate(&mut self.ledger.ids),
             name: place.name.clone(),
-            job: job.key(),
+            job: self.eval.job.clone(),
             job_version: job.version(),
             job_create_index: job.create_index(),
             group: place.group.clone(),
@@ -455,7 +455,7 @@ impl<'a> Plan<'a> {
             transition: DesiredTransition::default(),
             client: ClientStatus::Pending,
             client_description: String::new(),
-            client_history: Vec::new(),
+            client_history: Rare::default(),
             task_states: ByName::default(),
             deployment,
             health: None,
@@ -465,9 +465,9 @@ impl<'a> Plan<'a> {
             next: None,
             reschedules,
             resources: placement.resources,
-            ports: placement.ports,
+            ports: placement.ports.into(),
             network: None,
-            report: Arc::new(placement.report),
+            report: Packed::of(&placement.report),
             preempted_by: None,
             create_index: 0,
             modify_index: 0,

@@ -3,11 +3,10 @@
 //! A status only moves along the table of [`ClientStatus`]; whatever does not fit is an old report and changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, JobKey, NodeId};
-use holdfast_shared::model::{
-    AllocHealth, AllocNetwork, Allocation, ClientStatus, TaskRunState, TaskState, Trigger,
-};
+use holdfast_shared::model::{AllocHealth, Allocation, ClientStatus, TaskRunState, TaskState, Trigger};
 use holdfast_shared::time::{Duration, Timestamp};
 use holdfast_shared::wire::{AllocReport, Report, TaskReport};
 
@@ -95,11 +94,14 @@ fn merge(alloc: &mut Allocation, entry: &AllocReport, now: Timestamp, index: u64
         alloc.client_history.push((ClientStatus::Failed, now));
     }
     for task in &entry.tasks {
-        let (name, state) = task_state(task, alloc.task_states.get(&task.name), now);
+        let state = task_state(task, alloc.task_states.get(&task.name), now);
+        // All allocations of a group have these names in common.
+        let known = alloc.resources.tasks.name_of(&task.name);
+        let name = known.map_or_else(|| task.name.as_str().into(), Arc::clone);
         alloc.task_states.insert(name, state);
     }
     if !entry.address.is_empty() {
-        let network = alloc.network.get_or_insert_with(AllocNetwork::default);
+        let network = alloc.network.get_or_insert_default();
         entry.address.clone_into(&mut network.address);
     }
     // Who failed is not well, whether or not anybody watched.
@@ -116,8 +118,8 @@ fn merge(alloc: &mut Allocation, entry: &AllocReport, now: Timestamp, index: u64
 }
 
 /// The state of a task, with the start of its current run by the coordinator's own clock: nodes may boot in 1970.
-fn task_state(report: &TaskReport, known: Option<&TaskState>, now: Timestamp) -> (String, TaskState) {
-    let (name, mut state): (String, TaskState) = report.clone().into();
+fn task_state(report: &TaskReport, known: Option<&TaskState>, now: Timestamp) -> TaskState {
+    let mut state: TaskState = report.clone().into();
     if state.state == TaskRunState::Running {
         let began = now - report.running_for;
         let restarted = state.restarts > 0 && state.last_restart.is_set();
@@ -134,5 +136,5 @@ fn task_state(report: &TaskReport, known: Option<&TaskState>, now: Timestamp) ->
             None => began,
         };
     }
-    (name, state)
+    state
 }

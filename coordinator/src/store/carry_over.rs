@@ -1,7 +1,7 @@
 //! Carrying commits over from the journal into the database, on a thread of its own.
 //!
-//! The database is closed and opened again and again: whatever its cache is told, it keeps in memory what it has
-//! touched.
+//! The database is open only for that, and is closed and opened again and again meanwhile: whatever its cache is told, it
+//! keeps in memory what it has touched.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use sled::Db;
 
 use super::journal::{Commit, Reader};
-use super::{StoreError, open};
+use super::{StoreError, files, open};
 
 /// The record that holds the number of the last commit that was carried over. No table's records are called so.
 pub(super) const POSITION: &str = "journal";
@@ -38,7 +38,7 @@ pub(super) struct CarryOver {
     pub(super) files: Vec<PathBuf>,
     /// Bytes of commits in them.
     pub(super) bytes: u64,
-    thread: JoinHandle<Result<Db, StoreError>>,
+    thread: JoinHandle<Result<(), StoreError>>,
 }
 
 impl CarryOver {
@@ -57,17 +57,17 @@ impl CarryOver {
         self.thread.is_finished()
     }
 
-    /// Waits for its end; answers the files, and the database.
-    pub(super) fn finish(self) -> Result<(Vec<PathBuf>, Db), StoreError> {
+    /// Waits for its end; answers the files.
+    pub(super) fn finish(self) -> Result<Vec<PathBuf>, StoreError> {
         let panicked = |_| sled::Error::ReportableBug("the database panicked".into());
-        let db = self.thread.join().map_err(panicked)??;
-        Ok((self.files, db))
+        self.thread.join().map_err(panicked)??;
+        Ok(self.files)
     }
 }
 
 /// What has to be done.
 pub(super) struct Work {
-    /// The database; `None` for a moment, when it is opened again.
+    /// The database; `None` before it is opened.
     pub(super) db: Option<Db>,
     /// Its log, which a flush by sled does not make durable.
     pub(super) log: File,
@@ -78,19 +78,18 @@ pub(super) struct Work {
 }
 
 impl Work {
-    fn run(mut self, files: &[PathBuf]) -> Result<Db, StoreError> {
+    fn run(mut self, files: &[PathBuf]) -> Result<(), StoreError> {
         let outcome = self.carry_over(files).and_then(|()| self.make_durable());
-        if let Err(error) = outcome {
+        if outcome.is_err() {
             // Its destructor may wait for ever once it has failed.
             std::mem::forget(self.db);
-            return Err(error);
         }
-        drop(self.db.take());
-        open::reopen(&self.folder)
+        outcome
     }
 
     /// In steps that hold whole commits: whatever a crash leaves of it is how the state was after some commit.
     fn carry_over(&mut self, files: &[PathBuf]) -> Result<(), StoreError> {
+        self.open()?;
         let mut step = Step {
             position: position(self.db()?)?,
             ..Step::default()
@@ -112,7 +111,7 @@ impl Work {
                 if touched >= TOUCHED_BYTES {
                     touched = 0;
                     drop(self.db.take());
-                    self.db = Some(open::reopen(&self.folder)?);
+                    self.open()?;
                 }
             }
         }
@@ -122,6 +121,18 @@ impl Work {
         }
         let path = self.folder.clone();
         Err(StoreError::Gone { path })
+    }
+
+    /// Opens the database, unless it is open, or somebody has put something else in its place.
+    fn open(&mut self) -> Result<(), StoreError> {
+        let path = self.folder.join(files::LOG);
+        if !files::is_at(&self.log, &path) {
+            return Err(StoreError::Gone { path });
+        }
+        if self.db.is_none() {
+            self.db = Some(open::reopen(&self.folder)?);
+        }
+        Ok(())
     }
 
     fn make_durable(&self) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
-//! What a store has open: the database, and the journal in front of it.
+//! What a store is made of: the database, and the journal in front of it.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use sled::Db;
@@ -31,7 +32,8 @@ const JOURNAL_SHARE: u64 = 8;
 pub(super) struct Files {
     /// The database's folder, or the one beside it where it is filled before it takes its place.
     pub(super) folder: PathBuf,
-    /// `None` while it takes something over.
+    /// The database, from the start to the first commit. It takes 7 MB as long as it is open, and is needed only to be read
+    /// at the start, and to take over what is in the journal.
     pub(super) db: Option<Db>,
     /// sled's flush does not reach the disk by itself: it starts the writing and does not wait for it.
     pub(super) log: File,
@@ -82,8 +84,25 @@ impl Files {
     }
 
     /// The database, when it is at rest.
-    pub(super) fn database(&self) -> Result<&Db, StoreError> {
-        self.db.as_ref().ok_or(StoreError::Closed)
+    pub(super) fn database(&self) -> Result<Db, StoreError> {
+        match &self.db {
+            Some(db) => Ok(db.clone()),
+            None if self.carry_over.is_some() => Err(StoreError::Closed),
+            None => open::reopen(&self.folder),
+        }
+    }
+
+    /// An error when what is open is not what lies in the folder any more: nobody would ever find what is written.
+    pub(super) fn is_in_place(&self) -> Result<(), StoreError> {
+        let path = self.folder.join(LOG);
+        if !is_at(&self.log, &path) {
+            return Err(StoreError::Gone { path });
+        }
+        if self.journal.is_in_place() {
+            return Ok(());
+        }
+        let path = self.journal.path();
+        Err(StoreError::Gone { path })
     }
 
     /// Every record, those that are still in the journal included.
@@ -91,8 +110,9 @@ impl Files {
         &self,
         mut each: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let newer = self.in_journal()?;
-        for entry in self.database()?.iter() {
+        let db = self.database()?;
+        let newer = self.in_journal(&db)?;
+        for entry in db.iter() {
             let (key, record) = entry?;
             if key != carry_over::POSITION && !newer.contains_key(&key[..]) {
                 each(&key, &record)?;
@@ -105,8 +125,8 @@ impl Files {
     }
 
     /// What the journal has and the database has not.
-    fn in_journal(&self) -> Result<Changes, StoreError> {
-        let mut position = carry_over::position(self.database()?)?;
+    fn in_journal(&self, db: &Db) -> Result<Changes, StoreError> {
+        let mut position = carry_over::position(db)?;
         let mut paths = self.behind.clone();
         if self.journal.len() > 0 {
             paths.push(self.journal.path());
@@ -186,7 +206,7 @@ impl Files {
         let log = self.log.try_clone();
         let work = Work {
             log: log.map_err(|source| failed_at(&self.folder, source))?,
-            db: Some(self.db.take().ok_or(StoreError::Closed)?),
+            db: self.db.take(),
             folder: self.folder.clone(),
             last,
         };
@@ -211,9 +231,7 @@ impl Files {
         let Some(under_way) = self.carry_over.take() else {
             return Ok(());
         };
-        let (files, db) = under_way.finish()?;
-        self.db = Some(db);
-        remove_files(&files)
+        remove_files(&under_way.finish()?)
     }
 
     /// Carries over everything that there is room for, and waits for that.
@@ -225,6 +243,15 @@ impl Files {
             self.await_carry_over()?;
         }
         Ok(())
+    }
+}
+
+/// Whether `file` is the one that lies at `path`.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |file: fs::Metadata| (file.dev(), file.ino());
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(there)) => identity(open) == identity(there),
+        _ => false,
     }
 }
 

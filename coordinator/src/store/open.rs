@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::io::Errno;
 use sled::{Config, Db, Mode};
 use tracing::{debug, error, warn};
 
@@ -91,6 +92,39 @@ fn refused(path: &Path, source: sled::Error) -> StoreError {
 /// Opens the database in `path` that was sound and closed a moment ago.
 pub(super) fn reopen(path: &Path) -> Result<Db, StoreError> {
     unlocked(path).map_err(|source| refused(path, source))
+}
+
+/// The file whose lock says that the database in `path` is in use.
+pub(super) fn lock_of(path: &Path) -> PathBuf {
+    path.with_extension("lock")
+}
+
+/// Takes the lock of the database in `path`; it is held for as long as the file is open.
+pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
+    let (file, data) = (lock_of(path), path.parent().unwrap_or(path));
+    fs::create_dir_all(data).map_err(|source| folder(data, source))?;
+    let options = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&file);
+    let held = options.map_err(|source| folder(&file, source))?;
+    let mut patience = LOOKS;
+    loop {
+        match rustix::fs::flock(&held, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(held),
+            Err(Errno::WOULDBLOCK) if patience > 0 => {
+                patience -= 1;
+                thread::sleep(LOOK);
+            }
+            Err(Errno::WOULDBLOCK) => {
+                return Err(StoreError::Locked {
+                    path: path.to_owned(),
+                });
+            }
+            Err(source) => return Err(folder(&file, source.into())),
+        }
+    }
 }
 
 /// Opens the database in `path` as soon as nobody holds it: threads of its own do so a little longer than whoever closed

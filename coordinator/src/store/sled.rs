@@ -4,9 +4,9 @@
 //! gathered there. What the database has not taken over yet is read from the journal.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use holdfast_coordinator_core::{Delta, State};
 use tracing::{error, warn};
 
 use super::batch::Batch;
-use super::files::{Files, LOG, MARK, failed_at};
+use super::files::{Files, MARK, failed_at, is_at};
 use super::fingerprints::Fingerprints;
 use super::journal::Frame;
 use super::open::{self, Condition};
@@ -37,6 +37,8 @@ const SEPARATOR: char = '/';
 /// State in a sled database of its own.
 pub struct SledStore {
     path: PathBuf,
+    /// Keeps other coordinators out: the database itself is closed most of the time.
+    lock: File,
     /// `None` after a failure, until it is opened anew.
     files: Option<Files>,
     /// Whether a database failed: it keeps its lock for as long as this process lives, and another one has to take its
@@ -57,6 +59,7 @@ impl SledStore {
     pub fn open(path: &Path) -> Result<(Self, Condition), StoreError> {
         let mut store = Self {
             path: path.to_owned(),
+            lock: open::lock(path)?,
             files: None,
             has_failed: false,
             given_up: 0,
@@ -109,7 +112,7 @@ impl SledStore {
         } else {
             self.beside(OLD)
         };
-        // sled goes by the name of its folder. This one is sound, and closes at once.
+        // sled goes by the name of its folder. This one is sound.
         if let Some(mut files) = self.files.take() {
             files.await_carry_over()?;
         }
@@ -143,26 +146,10 @@ impl SledStore {
         self.files.as_ref().ok_or(StoreError::Closed)
     }
 
-    /// An error when what is open is not what lies in the folder any more: nobody would ever find what is written.
-    fn is_in_place(&self) -> Result<(), StoreError> {
-        let files = self.files()?;
-        let path = files.folder.join(LOG);
-        let identity = |file: fs::Metadata| (file.dev(), file.ino());
-        let open = files.log.metadata().map(identity);
-        match (fs::metadata(&path).map(identity), open) {
-            (Ok(there), Ok(open)) if there == open => {}
-            _ => return Err(StoreError::Gone { path }),
-        }
-        if files.journal.is_in_place() {
-            return Ok(());
-        }
-        let path = files.journal.path();
-        Err(StoreError::Gone { path })
-    }
-
     fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        self.is_in_place()?;
         let files = self.files.as_mut().ok_or(StoreError::Closed)?;
+        files.is_in_place()?;
+        files.db = None;
         files.look_after_carry_over()?;
         let (mut frame, mut newest) = (Frame::new(), None);
         for (table, key, delta) in batch.iter() {
@@ -257,6 +244,9 @@ impl Store for SledStore {
         if self.files.is_some() {
             // Nothing was wrong with it but a lack of room.
             return Ok(Condition::Sound);
+        }
+        if !is_at(&self.lock, &open::lock_of(&self.path)) {
+            self.lock = open::lock(&self.path)?;
         }
         if self.has_failed {
             if self.given_up > GIVEN_UP_MAX {

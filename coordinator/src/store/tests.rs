@@ -236,7 +236,7 @@ fn what_is_carried_over_is_the_same_before_meanwhile_and_after_a_kill_and_leaves
     let (mut store, _) = SledStore::open(&path).unwrap();
     store.commit(&sample(11)).unwrap();
     // What the last life left is on its way by now.
-    assert!(store.files().unwrap().database().is_err());
+    assert!(matches!(store.load(), Err(StoreError::Closed)));
     store.commit(&sample(12)).unwrap();
     store.files.as_mut().unwrap().await_carry_over().unwrap();
     let then = store.load().unwrap();
@@ -356,11 +356,16 @@ fn a_record_of_a_newer_version_is_refused_by_name() {
 fn two_coordinators_do_not_share_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state");
-    let (_store, _) = SledStore::open(&path).unwrap();
-    let error = SledStore::open(&path)
-        .err()
-        .expect("the first one holds the lock");
-    assert!(error.to_string().contains("another coordinator"), "{error}");
+    let (mut store, _) = SledStore::open(&path).unwrap();
+    for _ in 0..2 {
+        let error = SledStore::open(&path)
+            .err()
+            .expect("the first one holds the lock");
+        assert!(error.to_string().contains("another coordinator"), "{error}");
+        // From now on the database itself is closed.
+        store.commit(&sample(1)).unwrap();
+        assert!(store.files().unwrap().db.is_none());
+    }
 }
 
 #[test]
@@ -377,6 +382,7 @@ fn a_job_is_stored_with_its_newest_version_only_and_comes_back_as_the_same() {
     store.files.as_mut().unwrap().carry_over_all().unwrap();
     let db = store.files().unwrap().database().unwrap();
     assert!(db.get("jobs/default\0web").unwrap().unwrap().len() < 100);
+    drop(db);
     let state = store.load().unwrap();
     let current = state.jobs.values().next().unwrap();
     assert_eq!((current.version(), state.versions.len()), (1, 2));
@@ -391,7 +397,9 @@ fn a_job_is_stored_with_its_newest_version_only_and_comes_back_as_the_same() {
     // As earlier programs wrote it.
     let mut record = vec![1];
     serde_json::to_writer(&mut record, &Delta::Job(old)).unwrap();
+    let db = store.files().unwrap().database().unwrap();
     db.insert("jobs/default\0web", record).unwrap();
+    drop(db);
     let state = store.load().unwrap();
     assert_eq!(state.jobs.values().next().unwrap().version(), 0);
 }
@@ -437,6 +445,7 @@ fn what_a_node_is_like_is_stored_when_it_changes_and_not_with_every_word_of_the_
     serde_json::to_writer(&mut record, &Delta::Node(written)).unwrap();
     let db = store.files().unwrap().database().unwrap();
     db.insert(format!("nodes/{old}").as_bytes(), record).unwrap();
+    drop(db);
     assert_eq!(store.load().unwrap().nodes[&old].name(), "old".repeat(100));
 
     store

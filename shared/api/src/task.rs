@@ -41,7 +41,7 @@ impl From<&model::TaskState> for TaskState {
             started_at: it.started_at.into(),
             finished_at: it.finished_at.into(),
             paused: String::new(),
-            events: it.events.iter().map(Into::into).collect(),
+            events: it.events.open().iter().map(Into::into).collect(),
         }
     }
 }

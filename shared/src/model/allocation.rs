@@ -7,7 +7,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::by_name::ByName;
+use super::packed::Packed;
 use super::placement::PlacementReport;
+use super::rare::Rare;
 use crate::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use crate::time::{Duration, Timestamp};
 use crate::transitions;
@@ -127,7 +129,7 @@ pub struct Allocation {
     /// In words.
     pub client_description: String,
     /// The coordinator's record of when `client` became `unknown` or `running` again, oldest first.
-    pub client_history: Vec<(ClientStatus, Timestamp)>,
+    pub client_history: Rare<(ClientStatus, Timestamp)>,
     /// Its tasks, by name.
     pub task_states: ByName<TaskState>,
     /// The deployment it belongs to.
@@ -143,15 +145,15 @@ pub struct Allocation {
     /// The allocation that replaces it.
     pub next: Option<AllocId>,
     /// How often and why it was rescheduled, oldest first.
-    pub reschedules: Vec<RescheduleEvent>,
+    pub reschedules: Rare<RescheduleEvent>,
     /// What it takes of its node.
     pub resources: Arc<TaskResources>,
     /// Ports that were assigned to it.
-    pub ports: Vec<AssignedPort>,
+    pub ports: Rare<AssignedPort>,
     /// Addresses that the agent reports.
-    pub network: Option<AllocNetwork>,
+    pub network: Option<Box<AllocNetwork>>,
     /// Why it was placed where it is.
-    pub report: Arc<PlacementReport>,
+    pub report: Packed<PlacementReport>,
     /// The allocation that pushed it out.
     pub preempted_by: Option<AllocId>,
     /// Index of creation.
@@ -194,7 +196,7 @@ impl Allocation {
 
     /// The best normalized score recorded when it was placed: the node's rank for this allocation.
     pub fn node_rank(&self) -> Option<f64> {
-        self.report.scores.first().map(|entry| entry.norm_score)
+        self.report.open().scores.first().map(|entry| entry.norm_score)
     }
 }
 
@@ -339,7 +341,7 @@ pub struct TaskState {
     /// When it ended for good.
     pub finished_at: Timestamp,
     /// The last ten events, oldest first.
-    pub events: Vec<TaskEvent>,
+    pub events: Packed<Vec<TaskEvent>>,
 }
 
 /// Something that happened to a task. Kinds and texts: `operator-surface.md` section 6.
@@ -359,4 +361,15 @@ pub struct TaskEvent {
     pub fails_task: bool,
     /// More of it, by name.
     pub details: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_with_its_two_counters_takes_no_more_than_512_bytes() {
+        // There are tens of thousands, and allocators round up: to 640 from there.
+        assert!(size_of::<Allocation>() + 2 * size_of::<usize>() <= 512);
+    }
 }

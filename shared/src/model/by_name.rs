@@ -28,6 +28,11 @@ impl<T> ByName<T> {
         self.place(name).ok().map(|at| &mut self.0[at].1)
     }
 
+    /// The name itself, to have it once.
+    pub fn name_of(&self, name: &str) -> Option<&Arc<str>> {
+        self.place(name).ok().map(|at| &self.0[at].0)
+    }
+
     /// Whether something is called `name`.
     pub fn contains_key(&self, name: &str) -> bool {
         self.place(name).is_ok()

@@ -15,8 +15,10 @@ pub mod history;
 pub mod job;
 pub mod network;
 pub mod node;
+mod packed;
 pub mod placement;
 pub mod policy;
+mod rare;
 pub mod restart;
 pub mod scheduling;
 pub mod service;
@@ -42,11 +44,13 @@ pub use node::{
     ChangedMeta, DeviceInstance, DrainStatus, DrainStrategy, DriverState, Drivers, Eligibility, Fingerprint,
     HostNetwork, HostVolume, LastDrain, MetaChanges, Node, NodeDevice, NodeEvent, NodeResources, NodeStatus,
 };
+pub use packed::Packed;
 pub use placement::{Component, NodeScore, PlacementReport, Scores};
 pub use policy::{
     DelayFunction, Disconnect, DisconnectPolicy, HealthPolicy, Migrate, MigratePolicy, ReconcileStrategy,
     Reschedule, ReschedulePolicy, Restart, RestartPolicy, Update, UpdatePolicy,
 };
+pub use rare::Rare;
 pub use restart::{RestartDecision, RestartWindow};
 pub use scheduling::{NodePool, PoolScheduling, Preemption, SchedulerAlgorithm, SchedulerConfiguration};
 pub use service::{Check, CheckRestart, Registration, Service};

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::by_name::Tally;
@@ -133,16 +134,32 @@ impl Scores {
     }
 }
 
+// By name where people read it, by number where they do not.
 impl Serialize for Scores {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter().map(|(component, value)| (component.as_str(), value)))
+        if serializer.is_human_readable() {
+            serializer.collect_map(self.iter().map(|(component, value)| (component.as_str(), value)))
+        } else {
+            let counted: Vec<(u8, f64)> = self.iter().map(|(it, value)| (it as u8, value)).collect();
+            counted.serialize(serializer)
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Scores {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let by_name = BTreeMap::<String, f64>::deserialize(deserializer)?;
         let mut scores = Self::default();
+        if !deserializer.is_human_readable() {
+            for (number, value) in Vec::<(u8, f64)>::deserialize(deserializer)? {
+                let component = Component::ALL.get(usize::from(number));
+                scores.set(
+                    *component.ok_or_else(|| D::Error::custom("no such component"))?,
+                    value,
+                );
+            }
+            return Ok(scores);
+        }
+        let by_name = BTreeMap::<String, f64>::deserialize(deserializer)?;
         for component in Component::ALL {
             if let Some(value) = by_name.get(component.as_str()) {
                 scores.set(component, *value);
@@ -155,6 +172,7 @@ impl<'de> Deserialize<'de> for Scores {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Packed;
 
     #[test]
     fn a_report_is_stored_as_people_write_it() {
@@ -181,5 +199,6 @@ mod tests {
         );
         assert_eq!(json["scores"][0]["norm_score"], 0.25);
         assert_eq!(serde_json::from_value::<PlacementReport>(json).unwrap(), report);
+        assert_eq!(Packed::of(&report).open(), report);
     }
 }

@@ -47,23 +47,22 @@ impl v1::TaskReport {
             started_at: it.started_at,
             finished_at: it.finished_at,
             running_for,
-            events: it.events.iter().map(Into::into).collect(),
+            events: it.events.open().iter().map(Into::into).collect(),
         }
     }
 }
 
-impl From<v1::TaskReport> for (String, model::TaskState) {
+impl From<v1::TaskReport> for model::TaskState {
     fn from(it: v1::TaskReport) -> Self {
-        let state = model::TaskState {
+        Self {
             state: it.state,
             failed: it.failed,
             restarts: it.restarts,
             last_restart: it.last_restart,
             started_at: it.started_at,
             finished_at: it.finished_at,
-            events: it.events.into_iter().map(Into::into).collect(),
-        };
-        (it.name, state)
+            events: model::Packed::of(&it.events.into_iter().map(Into::into).collect()),
+        }
     }
 }
 

@@ -192,6 +192,7 @@ impl TestBox {
         record.tasks[task]
             .state
             .events
+            .open()
             .iter()
             .map(|event| event.kind.clone())
             .collect()

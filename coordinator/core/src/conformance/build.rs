@@ -5,8 +5,9 @@ use std::sync::Arc;
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
     AllocHealth, Allocation, ByName, ClientStatus, Deployment, DeploymentGroup, DeploymentStatus,
-    DesiredStatus, DesiredTransition, Disconnect, Job, NodeScore, NodeStatus, PlacementReport, Reschedule,
-    RescheduleEvent, Restart, Scores, Task, TaskGroup, TaskResources, TaskRunState, TaskState, Update,
+    DesiredStatus, DesiredTransition, Disconnect, Job, NodeScore, NodeStatus, Packed, PlacementReport, Rare,
+    Reschedule, RescheduleEvent, Restart, Scores, Task, TaskGroup, TaskResources, TaskRunState, TaskState,
+    Update,
 };
 use holdfast_shared::time::{Duration, Timestamp};
 use serde_json::Value;
@@ -227,7 +228,7 @@ pub(super) fn alloc(value: &Value, group: &str, now: Timestamp, ids: &mut Ids) -
         },
         client: status,
         client_description: String::new(),
-        client_history: history,
+        client_history: history.into(),
         task_states: task_states(value),
         deployment: id("deployment").map(DeploymentId),
         health: value["healthy"].as_bool().map(|healthy| AllocHealth {
@@ -239,11 +240,11 @@ pub(super) fn alloc(value: &Value, group: &str, now: Timestamp, ids: &mut Ids) -
         followup_eval: id("followup_eval").map(EvalId),
         previous: id("prev").map(AllocId),
         next: id("next").map(AllocId),
-        reschedules: events(&value["resched_events"]),
+        reschedules: events(&value["resched_events"]).into(),
         resources: Arc::new(TaskResources::default()),
-        ports: Vec::new(),
+        ports: Rare::default(),
         network: None,
-        report: Arc::new(PlacementReport {
+        report: Packed::of(&PlacementReport {
             scores: scores.into_iter().collect(),
             ..PlacementReport::default()
         }),

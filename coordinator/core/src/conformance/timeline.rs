@@ -107,7 +107,7 @@ impl Story {
             let Some(expected) = step["allocs"][name(alloc.id)].as_str() else {
                 continue;
             };
-            let mut actual = format!("n{}:{}/{}", alloc.node.0, alloc.desired, alloc.client);
+            let mut actual = format!("n{}:{}/{}", { alloc.node.0 }, alloc.desired, alloc.client);
             if expected.contains(" v") {
                 actual += &format!(" v{}", alloc.job_version);
             }

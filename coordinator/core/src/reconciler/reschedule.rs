@@ -1,7 +1,7 @@
 //! When a failed or unreachable allocation is placed anew (`scheduling-semantics.md` 3.4).
 
 use holdfast_shared::model::{
-    Allocation, ClientStatus, DelayFunction, Reschedule, RescheduleEvent, ReschedulePolicy,
+    Allocation, ClientStatus, DelayFunction, Rare, Reschedule, RescheduleEvent, ReschedulePolicy,
 };
 use holdfast_shared::time::{Duration, Timestamp};
 
@@ -110,8 +110,8 @@ pub fn history(
     previous: &Allocation,
     delay: Duration,
     now: Timestamp,
-) -> Vec<RescheduleEvent> {
-    let mut events = previous.reschedules.clone();
+) -> Rare<RescheduleEvent> {
+    let mut events = previous.reschedules.to_vec();
     match policy {
         Some(policy) if !policy.unlimited => events.retain(|event| now.since(event.time) < policy.interval),
         _ => {
@@ -125,7 +125,7 @@ pub fn history(
         previous_node: previous.node,
         delay,
     });
-    events
+    events.into()
 }
 
 /// What is wrong with a block, in words; nothing when it is acceptable.

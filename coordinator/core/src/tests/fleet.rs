@@ -167,7 +167,7 @@ impl Fleet {
     /// The agent says what its node is like.
     fn introduce(&mut self, id: NodeId) {
         let (session, held) = (self.agents[&id].session, self.agents[&id].held);
-        let fingerprint = serde_json::to_vec(&fingerprint(&format!("n{}", id.0))).unwrap();
+        let fingerprint = serde_json::to_vec(&fingerprint(&format!("n{}", { id.0 }))).unwrap();
         self.input(Input::Agent(
             id,
             FromAgent::Register(Register {
@@ -412,7 +412,11 @@ impl Fleet {
             .map(|it| {
                 format!(
                     "{} n{} {}/{} v{}",
-                    it.name, it.node.0, it.desired, it.client, it.job_version
+                    it.name,
+                    { it.node.0 },
+                    it.desired,
+                    it.client,
+                    it.job_version
                 )
             })
             .collect()

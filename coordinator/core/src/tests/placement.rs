@@ -64,7 +64,7 @@ fn a_job_of_higher_priority_pushes_out_what_it_needs_and_says_so() {
         victims[0].desired_description,
         format!("Preempted by alloc ID {}", high.id)
     );
-    let names: Vec<&str> = high.report.scores[0]
+    let names: Vec<&str> = high.report.open().scores[0]
         .scores
         .iter()
         .map(|(it, _)| it.as_str())

@@ -1,8 +1,6 @@
 //! Nodes that go out of contact and come back, and which copy of an allocation lives on.
 
-use std::sync::Arc;
-
-use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, NodeStatus};
+use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, NodeStatus, Packed};
 use holdfast_shared::time::Duration;
 use serde_json::{Value, json};
 
@@ -293,7 +291,9 @@ fn doubled(adjust: impl FnOnce(&mut Allocation, &mut Allocation)) -> Fleet {
 }
 
 fn rank(alloc: &mut Allocation, rank: f64) {
-    Arc::make_mut(&mut alloc.report).scores[0].norm_score = rank;
+    let mut report = alloc.report.open();
+    report.scores[0].norm_score = rank;
+    alloc.report = Packed::of(&report);
 }
 
 /// Which of the two are wanted once the job is looked at.

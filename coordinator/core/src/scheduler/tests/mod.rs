@@ -11,7 +11,7 @@ use std::sync::Arc;
 use holdfast_shared::id::{AllocId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
     Allocation, AssignedPort, ByName, ClientStatus, DesiredStatus, DesiredTransition, Eligibility,
-    Fingerprint, Job, Node, NodeStatus, PlacementReport, TaskResources,
+    Fingerprint, Job, Node, NodeStatus, Packed, Rare, TaskResources,
 };
 use holdfast_shared::time::Timestamp;
 
@@ -66,7 +66,7 @@ pub(super) fn alloc(
         transition: DesiredTransition::default(),
         client: ClientStatus::Running,
         client_description: String::new(),
-        client_history: Vec::new(),
+        client_history: Rare::default(),
         task_states: ByName::default(),
         deployment: None,
         health: None,
@@ -74,11 +74,11 @@ pub(super) fn alloc(
         followup_eval: None,
         previous: None,
         next: None,
-        reschedules: Vec::new(),
+        reschedules: Rare::default(),
         resources: Arc::new(resources),
-        ports,
+        ports: ports.into(),
         network: None,
-        report: Arc::new(PlacementReport::default()),
+        report: Packed::default(),
         preempted_by: None,
         create_index: 1,
         modify_index: 1,
