@@ -6,7 +6,7 @@ use std::sync::Arc;
 const KNOWN_MAX: usize = 64;
 
 /// The different values of one kind.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Common<T> {
     known: Vec<Arc<T>>,
 }

@@ -25,6 +25,10 @@ const TURN: usize = 512;
 /// What is due is done with the inputs that caused it, in one flush, up to this often; then other inputs have their turn.
 const TIMEOUTS: usize = 8;
 
+/// No more is done of that once there are so many changes. All that one flush makes durable is in memory at once, twice for
+/// a moment, and what is sent because of it as well.
+const CHANGES: usize = 1024;
+
 /// Pause between two attempts to store what could not be stored.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -150,7 +154,8 @@ impl Runtime {
             }
         }
         for _ in 0..TIMEOUTS {
-            if self.core.poll_timeout().is_none_or(|at| at > now) {
+            let changes: usize = effects.iter().map(changes_in).sum();
+            if changes > CHANGES || self.core.poll_timeout().is_none_or(|at| at > now) {
                 break;
             }
             effects.extend(self.core.handle(now, Input::Timeout));
@@ -276,5 +281,13 @@ impl Runtime {
         for (node, message) in self.held.drain(..) {
             self.messenger.send(node, &message);
         }
+    }
+}
+
+/// How many changes an effect is to make durable.
+fn changes_in(effect: &Effect) -> usize {
+    match effect {
+        Effect::Persist(deltas) => deltas.len(),
+        Effect::Reply(..) | Effect::Publish(..) => 0,
     }
 }

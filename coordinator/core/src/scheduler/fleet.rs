@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, NodeId};
-use holdfast_shared::model::{Allocation, Job, Node, Tally};
+use holdfast_shared::model::{Allocation, Job, Node, Tally, TaskResources};
 
 use super::class::Classes;
 use super::devices::{self, TakenDevices};
@@ -16,6 +16,7 @@ use super::feasible::{self, Target};
 use super::ports::TakenPorts;
 use super::property::Column;
 use super::rank::Usage;
+use crate::common::Common;
 use crate::state::State;
 
 /// How many properties are kept as columns; more are made anew when they are needed.
@@ -39,6 +40,8 @@ pub(crate) struct Fleet {
     reaches: BTreeMap<(String, Vec<String>), Arc<Reach>>,
     /// Allocations that are about to end, and count no more.
     released: BTreeSet<AllocId>,
+    /// What allocations take: many groups ask for the same.
+    pub(super) resources: Common<TaskResources>,
 }
 
 /// What a node has to give, and what is taken of it.

@@ -355,6 +355,7 @@ impl<'a> Scheduler<'a> {
         if !self.rules.memory_oversubscription {
             terms.forbid_memory_max();
         }
+        terms.resources = fleet.resources.share(&terms.resources);
         for (row, _) in self.live(fleet, job).filter(|(_, it)| *it == group.name()) {
             terms.crowd[row as usize] += 1;
         }
