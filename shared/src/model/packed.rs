@@ -7,6 +7,9 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// Bytes that suffice for most values, so that there is no need to make more room again and again.
+const ROOM: usize = 512;
+
 /// A value as postcard writes it. It is opened when somebody looks, and is stored and sent as the value itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Packed<T> {
@@ -20,7 +23,8 @@ impl<T: Serialize + DeserializeOwned> Packed<T> {
     /// # Panics
     /// When the value has something postcard cannot write: a sequence of a length that is not known beforehand.
     pub fn of(value: &T) -> Self {
-        let bytes = postcard::to_extend(value, Vec::new()).expect("the model serializes into memory");
+        let room = Vec::with_capacity(ROOM);
+        let bytes = postcard::to_extend(value, room).expect("the model serializes into memory");
         let value = PhantomData;
         Self {
             bytes: bytes.into(),

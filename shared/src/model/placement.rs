@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::de::Error as _;
+use serde::ser::SerializeSeq as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::by_name::Tally;
@@ -140,8 +141,11 @@ impl Serialize for Scores {
         if serializer.is_human_readable() {
             serializer.collect_map(self.iter().map(|(component, value)| (component.as_str(), value)))
         } else {
-            let counted: Vec<(u8, f64)> = self.iter().map(|(it, value)| (it as u8, value)).collect();
-            counted.serialize(serializer)
+            let mut counted = serializer.serialize_seq(Some(self.counted.count_ones() as usize))?;
+            for (component, value) in self.iter() {
+                counted.serialize_element(&(component as u8, value))?;
+            }
+            counted.end()
         }
     }
 }
