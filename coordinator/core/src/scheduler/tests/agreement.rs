@@ -78,6 +78,7 @@ struct Seen {
     placed: usize,
     with_ports: usize,
     with_devices: usize,
+    with_volumes: usize,
     evicted: usize,
 }
 
@@ -169,6 +170,7 @@ impl<'a> Both<'a> {
         seen.placed += 1;
         seen.with_ports += usize::from(!placement.ports.is_empty());
         seen.with_devices += usize::from(!placement.resources.devices.is_empty());
+        seen.with_volumes += usize::from(group.volumes.iter().flatten().next().is_some());
         seen.evicted += placement.evicts.len();
         for id in &placement.evicts {
             let old = self.now.allocs.get(id).unwrap().clone();
@@ -212,6 +214,16 @@ fn agree(seed: u64, seen: &mut Seen) {
 fn the_scheduler_and_a_slow_one_find_the_same_places_for_the_same_reasons() {
     let mut seen = Seen::default();
     (0..600).for_each(|seed| agree(seed, &mut seen));
-    let enough = seen.placed > 1500 && seen.with_ports > 400 && seen.with_devices > 100 && seen.evicted > 200;
+    let of = [
+        seen.with_ports,
+        seen.with_devices,
+        seen.with_volumes,
+        seen.evicted,
+    ];
+    let enough = seen.placed > 1500
+        && of
+            .into_iter()
+            .zip([400, 100, 100, 200])
+            .all(|(there, least)| there > least);
     assert!(enough, "the fleets show too little: {seen:?}");
 }

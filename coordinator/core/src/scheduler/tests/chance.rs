@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use holdfast_shared::id::IdGenerator;
 use holdfast_shared::model::{
-    Allocation, AssignedDevice, AssignedPort, DeviceInstance, DriverState, Fingerprint, HostNetwork, Job,
-    Node, NodeDevice, NodeResources,
+    Allocation, AssignedDevice, AssignedPort, DeviceInstance, DriverState, Fingerprint, HostNetwork,
+    HostVolume, Job, Node, NodeDevice, NodeResources,
 };
 use serde_json::{Value, json};
 
@@ -71,6 +71,20 @@ fn devices(dice: &mut Dice) -> Vec<NodeDevice> {
     devices
 }
 
+fn host_volumes(dice: &mut Dice) -> BTreeMap<String, HostVolume> {
+    let names = ["data", "media"].into_iter().filter(|_| !dice.one_in(4));
+    let names: Vec<&str> = names.collect();
+    let volume = |name: &str| HostVolume {
+        path: format!("/srv/{name}"),
+        read_only: dice.one_in(3),
+    };
+    names
+        .iter()
+        .map(|name| name.to_string())
+        .zip(names.iter().copied().map(volume))
+        .collect()
+}
+
 fn random_node(dice: &mut Dice, id: u128) -> Node {
     let driver = DriverState {
         detected: true,
@@ -97,6 +111,7 @@ fn random_node(dice: &mut Dice, id: u128) -> Node {
         drivers: Arc::new([("docker".to_owned(), driver)].into()),
         host_networks: networks(dice, id),
         devices: devices(dice),
+        host_volumes: host_volumes(dice),
         ..Fingerprint::default()
     };
     print.meta.insert("unique.number".into(), id.to_string());
@@ -193,13 +208,24 @@ fn requests(dice: &mut Dice) -> Value {
     json!(requests)
 }
 
+fn volumes(dice: &mut Dice) -> Value {
+    let mut volumes = serde_json::Map::new();
+    while dice.one_in(5) {
+        let name = format!("volume-{}", volumes.len());
+        let volume = json!({"Name": name, "Type": if dice.one_in(8) { "csi" } else { "host" },
+            "Source": dice.pick(&["data", "media"]), "ReadOnly": dice.one_in(2)});
+        volumes.insert(name, volume);
+    }
+    Value::Object(volumes)
+}
+
 pub(super) fn random_job(dice: &mut Dice) -> Job {
     let mut groups = Vec::new();
     for name in ["web", "db"] {
         groups.push(json!({
             "Name": name, "Count": 1 + dice.below(5), "Constraints": constraints(dice),
             "Affinities": affinities(dice), "Spreads": spreads(dice),
-            "Networks": network(dice), "EphemeralDisk": {"SizeMB": 300},
+            "Networks": network(dice), "EphemeralDisk": {"SizeMB": 300}, "Volumes": volumes(dice),
             "Tasks": [{"Name": "main", "Driver": "docker", "Constraints": constraints(dice), "Affinities": affinities(dice),
                 "Resources": {"CPU": 200 + 300 * dice.below(3), "MemoryMB": 256 + 256 * dice.below(2),
                     "Devices": requests(dice)}}],

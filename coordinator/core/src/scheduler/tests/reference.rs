@@ -241,6 +241,7 @@ impl<'a> Reference<'a> {
         of_tasks.filter(plain).try_for_each(check)?;
         room::devices(group, node, &[]).ok_or("missing devices")?;
         room::networks(group, node)?;
+        room::volumes(group, node)?;
         let of_job = self.job.constraints.iter().flatten().map(|it| (it, None));
         let of_group = group
             .constraints

@@ -236,6 +236,22 @@ fn holds(port: &AssignedPort, node: &Node, value: u16, ip: &str) -> bool {
     port.value == value && (port.host_ip == ip || former)
 }
 
+/// Whether the node has every volume of the group, to write on where that is asked for.
+pub(super) fn volumes(group: &TaskGroup, node: &Node) -> Result<(), String> {
+    for volume in group.volumes.iter().flatten().map(|(_, volume)| volume) {
+        let on_node = node.fingerprint.host_volumes.get(&volume.source);
+        let suffices = match on_node {
+            Some(on_node) if on_node.read_only => volume.read_only,
+            Some(_) => true,
+            None => false,
+        };
+        if volume.kind != "host" || !suffices {
+            return Err("missing compatible host volumes".into());
+        }
+    }
+    Ok(())
+}
+
 /// Whether the node has every host network that the group's ports name.
 pub(super) fn networks(group: &TaskGroup, node: &Node) -> Result<(), String> {
     let ports = group.networks().iter();
