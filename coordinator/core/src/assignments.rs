@@ -89,7 +89,7 @@ fn spec_key(alloc: &Allocation) -> SpecKey {
     (alloc.job.clone(), alloc.job_version, alloc.job_create_index)
 }
 
-/// What one node was told. There are thousands of these, with an entry or two each: so lists, and none with spare room.
+/// What one node was told. There are thousands of these, with an entry or two each: so lists, and no trees.
 #[derive(Debug, Default)]
 struct Told {
     /// The newest generation that it holds, or will hold once it has read what it was sent.
@@ -335,12 +335,10 @@ impl Told {
             }
         }
         // Agents forget what nothing of theirs needs any more, and so it is sent again.
-        self.specs.retain(
-            |Sent {
-                 key: (job, version, index),
-                 ..
-             }| { base.is_some() && live.contains(&(job, *version, *index)) },
-        );
+        self.specs.retain(|sent| {
+            let (job, version, index) = &sent.key;
+            base.is_some() && live.contains(&(job, *version, *index))
+        });
         let mut unsent = Vec::new();
         for (key, groups) in needed {
             let has = |sent: &Sent| {

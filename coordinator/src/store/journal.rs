@@ -5,8 +5,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _, Seek as _};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+
+use super::files::is_at;
 
 /// What the names of journal files begin with; the number of the first commit follows.
 const PREFIX: &str = "journal-";
@@ -222,12 +224,7 @@ impl Journal {
 
     /// Whether it is still the file that lies in the folder.
     pub(super) fn is_in_place(&self) -> bool {
-        let identity = |file: fs::Metadata| (file.dev(), file.ino());
-        let Some(file) = &self.file else { return true };
-        match (fs::metadata(self.path()), file.metadata()) {
-            (Ok(there), Ok(open)) => identity(there) == identity(open),
-            _ => false,
-        }
+        self.file.as_ref().is_none_or(|file| is_at(file, &self.path()))
     }
 }
 

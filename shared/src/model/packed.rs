@@ -80,6 +80,9 @@ mod tests {
             serde_json::from_str::<Packed<Vec<(String, u64)>>>(&json).unwrap(),
             packed
         );
+        // Agents have records of such values, written before they were packed.
+        let written = postcard::to_extend(&packed, Vec::new()).unwrap();
+        assert_eq!(written, postcard::to_extend(&value, Vec::new()).unwrap());
         assert_eq!(format!("{packed:?}"), format!("{value:?}"));
     }
 }

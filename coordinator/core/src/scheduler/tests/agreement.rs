@@ -214,16 +214,7 @@ fn agree(seed: u64, seen: &mut Seen) {
 fn the_scheduler_and_a_slow_one_find_the_same_places_for_the_same_reasons() {
     let mut seen = Seen::default();
     (0..600).for_each(|seed| agree(seed, &mut seen));
-    let of = [
-        seen.with_ports,
-        seen.with_devices,
-        seen.with_volumes,
-        seen.evicted,
-    ];
-    let enough = seen.placed > 1500
-        && of
-            .into_iter()
-            .zip([400, 100, 100, 200])
-            .all(|(there, least)| there > least);
+    let found_things = seen.with_ports > 400 && seen.with_devices > 100 && seen.with_volumes > 100;
+    let enough = seen.placed > 1500 && seen.evicted > 200 && found_things;
     assert!(enough, "the fleets show too little: {seen:?}");
 }

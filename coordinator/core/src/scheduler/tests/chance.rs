@@ -72,17 +72,14 @@ fn devices(dice: &mut Dice) -> Vec<NodeDevice> {
 }
 
 fn host_volumes(dice: &mut Dice) -> BTreeMap<String, HostVolume> {
-    let names = ["data", "media"].into_iter().filter(|_| !dice.one_in(4));
-    let names: Vec<&str> = names.collect();
-    let volume = |name: &str| HostVolume {
-        path: format!("/srv/{name}"),
-        read_only: dice.one_in(3),
-    };
-    names
-        .iter()
-        .map(|name| name.to_string())
-        .zip(names.iter().copied().map(volume))
-        .collect()
+    let mut volumes = BTreeMap::new();
+    for name in ["data", "media"] {
+        if !dice.one_in(4) {
+            let (path, read_only) = (format!("/srv/{name}"), dice.one_in(3));
+            volumes.insert(name.to_owned(), HostVolume { path, read_only });
+        }
+    }
+    volumes
 }
 
 fn random_node(dice: &mut Dice, id: u128) -> Node {
