@@ -22,13 +22,8 @@ impl Agent {
         if offered <= self.held {
             return;
         }
-        let gap = set.base.is_some_and(|base| {
-            self.held
-                != Held {
-                    epoch: set.epoch,
-                    generation: base,
-                }
-        });
+        // Of whichever epoch: the coordinator only builds on what it knows to be its own.
+        let gap = set.base.is_some_and(|base| base != self.held.generation);
         let whole = set.base.is_none();
         // A whole set is all there is to have: what it does not explain fails, visibly, instead of being asked for again.
         let specs_missing = !whole

@@ -25,6 +25,9 @@ const STRAYS_MAX: usize = 1024;
 /// Bytes of packed specifications that are kept, in case another node is sent them soon.
 const PACKED_BYTES_MAX: usize = 256 * 1024;
 
+/// No coordinator gets as far: a node that holds a newer epoch lies, and only harms itself.
+const EPOCH_MAX: u64 = 1 << 62;
+
 /// What every node was told.
 #[derive(Debug, Default)]
 pub(crate) struct Publisher {
@@ -134,23 +137,16 @@ impl Publisher {
         let registered = occasion == Occasion::Registration;
         let told = self.by_node.entry(id).or_default();
         let is_first = !std::mem::replace(&mut told.heard, true);
-        let ours = Held {
-            epoch: ledger.state.epoch,
-            generation: node.generation,
-        };
         // What was decided meanwhile counts up as well, so only what was sent can be compared.
-        let sent = Held {
-            generation: node.sent_generation,
-            ..ours
-        };
-        if held > sent {
+        let (lineage, sent) = (&ledger.state.lineage, node.sent_generation);
+        if lineage.is_foreign(held, sent) {
             if told.fenced.replace(held.epoch).is_none() {
                 let mut node = (*node).clone();
                 let text = format!(
                     "coordinator state is older than the node's (restored from a backup?): the node holds epoch {} \
-                     generation {}, the coordinator has sent epoch {} generation {}; nothing on the node will be \
+                     generation {}, the coordinator has sent epoch {} generation {sent}; nothing on the node will be \
                      changed until an operator adopts the coordinator's state",
-                    held.epoch, held.generation, sent.epoch, sent.generation
+                    held.epoch, held.generation, ledger.state.epoch
                 );
                 ledger.note(&mut node, "Cluster", text);
                 ledger.put_node(node);
@@ -159,17 +155,17 @@ impl Publisher {
         }
         // Only now its word about allocations that are not known here counts; and a coordinator that died right after its
         // state was adopted has not asked for it.
-        if told.fenced.take().is_some() || (is_first && !registered && held.epoch < ours.epoch) {
+        if told.fenced.take().is_some() || (is_first && !registered && lineage.is_overruled(held)) {
             self.asked.insert(id);
         }
-        let same_epoch = held.epoch == ours.epoch;
-        let base = same_epoch.then_some(held.generation);
-        if same_epoch {
+        let is_own = lineage.is_own(held);
+        let base = is_own.then_some(held.generation);
+        if is_own {
             told.log.retain(|(generation, _)| *generation > held.generation);
             told.log.shrink_to_fit();
         }
         // If that was lost, its next heartbeat says so, or what it is sent next: it does not fit to what it holds.
-        let crosses = occasion == Occasion::Report && same_epoch && told.base >= base;
+        let crosses = occasion == Occasion::Report && is_own && told.base >= base;
         if crosses {
             // Decided while it was taken for gone.
             if told.base != Some(node.generation) {
@@ -177,7 +173,8 @@ impl Publisher {
             }
             return;
         }
-        if held != ours && (same_epoch || node.generation > 0) {
+        let is_newest = is_own && held.generation == node.generation;
+        if !is_newest && (is_own || node.generation > 0) {
             told.base = base;
             self.due.insert(id);
         } else if registered || told.base.is_none() {
@@ -258,12 +255,13 @@ impl Publisher {
         messages
     }
 
-    /// A new epoch begins, newer than any that a node holds: nodes that were told nothing are asked what they have.
-    /// Answers the newest epoch that one of them holds.
-    pub(crate) fn on_new_epoch(&mut self) -> Option<u64> {
+    /// This state is the truth from now on: nodes that were told nothing are asked what they have. Answers the newest
+    /// epoch that one of them holds.
+    pub(crate) fn on_adoption(&mut self) -> u64 {
         let fenced = self.by_node.iter().filter(|(_, told)| told.fenced.is_some());
         self.asked.extend(fenced.map(|(id, _)| *id));
-        self.by_node.values().filter_map(|told| told.fenced).max()
+        let epochs = self.by_node.values().filter_map(|told| told.fenced);
+        epochs.filter(|epoch| *epoch <= EPOCH_MAX).max().unwrap_or(0)
     }
 
     /// A node is forgotten.

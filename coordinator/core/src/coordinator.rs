@@ -94,9 +94,7 @@ impl Coordinator {
     /// Begins: gives every node one full window to be heard before it may be declared gone.
     pub fn start(&mut self, now: Timestamp) -> Vec<Effect> {
         self.ledger.now = now;
-        if self.ledger.state.epoch == 0 {
-            self.ledger.raise_epoch(1);
-        }
+        self.ledger.begin_epoch();
         gap::bridge(&mut self.ledger);
         self.contacts.start(&self.ledger);
         self.launches.start(&self.ledger);
@@ -159,8 +157,8 @@ impl Coordinator {
                 })
             }
             Command::AdoptState => {
-                let held = self.publisher.on_new_epoch().unwrap_or_default();
-                self.ledger.raise_epoch(self.ledger.state.epoch.max(held) + 1);
+                let heard = self.publisher.on_adoption();
+                self.ledger.adopt_state(heard);
                 Ok(crate::Response {
                     index: self.ledger.state.index,
                     ..Default::default()

@@ -22,6 +22,16 @@ use crate::state::{Delta, State};
 /// How many events a node remembers.
 const NODE_EVENTS_MAX: usize = 10;
 
+/// How far apart two epochs are at most: that two coordinators begin the same one is as unlikely.
+const EPOCH_STEP_MAX: u64 = 1 << 16;
+
+/// How many of its epochs a state remembers. Of a node that was away for more starts than these it cannot say who told it
+/// what it holds.
+const EPOCHS_MAX: usize = 1024;
+
+/// How far an adoption goes: beyond what any coordinator has reached that the adopting one has not heard of.
+const EPOCHS_PER_ADOPTION: u64 = 1 << 32;
+
 /// What evaluations say of groups: most say the same as many others.
 #[derive(Debug, Default)]
 struct Outcomes {
@@ -136,13 +146,38 @@ impl Ledger {
         }
     }
 
-    /// Raises the epoch: from now on this state is the truth.
-    pub(crate) fn raise_epoch(&mut self, epoch: u64) {
+    /// Begins the epoch of this process, which is unlike that of any other that starts with the same state.
+    pub(crate) fn begin_epoch(&mut self) {
+        let last = self.state.epoch.max(1);
+        if self.state.lineage.is_empty() {
+            self.record(Delta::Epoch(last));
+        }
+        let step = 1 + self.ids.next_u64() % EPOCH_STEP_MAX;
+        self.raise_epoch(last + step);
+        if self.state.lineage.len() > EPOCHS_MAX {
+            let oldest = self.state.lineage.epochs().next();
+            oldest
+                .into_iter()
+                .for_each(|it| self.record(Delta::RemoveEpoch(it)));
+        }
+    }
+
+    /// Declares this state to be the truth, whatever nodes hold that were told otherwise, up to the epoch `heard`.
+    pub(crate) fn adopt_state(&mut self, heard: u64) {
+        let overruled: Vec<u64> = self.state.lineage.epochs().collect();
+        self.raise_epoch(self.state.epoch.max(heard) + EPOCHS_PER_ADOPTION);
+        for epoch in overruled {
+            self.record(Delta::RemoveEpoch(epoch));
+        }
+    }
+
+    fn raise_epoch(&mut self, epoch: u64) {
         self.state.epoch = epoch;
         self.record(Delta::Meta {
             index: self.index(),
             epoch,
         });
+        self.record(Delta::Epoch(epoch));
     }
 
     /// Records a change of an allocation that the coordinator decided: its node has to hear of it.

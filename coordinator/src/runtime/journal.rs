@@ -56,5 +56,7 @@ pub(super) fn record(delta: &Delta, before: &State) {
         Delta::NodePool(it) => info!(pool = it.name, "node pool"),
         Delta::RemoveNodePool(name) => info!(pool = name, "node pool forgotten"),
         Delta::ForgottenNode(id, generation) => debug!(node = %id, generation, "last generation kept"),
+        Delta::Epoch(epoch) => debug!(epoch, "epoch"),
+        Delta::RemoveEpoch(epoch) => debug!(epoch, "epoch forgotten"),
     }
 }

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::error::chain;
 use crate::metrics::Metrics;
 use crate::snapshots::Snapshots;
-use crate::store::{Batch, Condition, Store, StoreError, deltas_of};
+use crate::store::{Batch, Condition, Store, StoreError};
 
 /// Inputs that are handled with one flush at most.
 const TURN: usize = 512;
@@ -243,7 +243,7 @@ impl Runtime {
     /// Opens the store anew. What was stored may be gone, but it is still here, and is stored again then.
     fn reopen(&mut self) -> Result<(), StoreError> {
         if self.store.reopen()? == Condition::Replaced {
-            self.unsaved = deltas_of(self.core.state()).into_iter().collect();
+            self.unsaved = self.core.state().deltas().into_iter().collect();
         }
         Ok(())
     }

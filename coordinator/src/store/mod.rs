@@ -14,7 +14,7 @@ mod sled;
 
 use std::path::PathBuf;
 
-use holdfast_coordinator_core::{Delta, State};
+use holdfast_coordinator_core::State;
 
 pub use batch::Batch;
 pub use open::Condition;
@@ -116,32 +116,4 @@ pub enum StoreError {
     /// A failed store was not opened anew yet.
     #[error("the database is closed after a failure")]
     Closed,
-}
-
-/// Deltas that rebuild `state` from nothing.
-pub fn deltas_of(state: &State) -> Vec<Delta> {
-    let mut deltas = vec![Delta::Meta {
-        index: state.index,
-        epoch: state.epoch,
-    }];
-    deltas.extend(state.jobs.values().cloned().map(Delta::Job));
-    deltas.extend(state.versions.values().cloned().map(Delta::JobVersion));
-    deltas.extend(state.nodes.values().cloned().map(Delta::Node));
-    deltas.extend(
-        state
-            .credentials
-            .iter()
-            .map(|(node, hash)| Delta::Credential(*node, *hash)),
-    );
-    deltas.extend(state.allocs.values().cloned().map(Delta::Allocation));
-    deltas.extend(state.evals.values().cloned().map(Delta::Evaluation));
-    deltas.extend(state.deployments.values().cloned().map(Delta::Deployment));
-    deltas.extend(state.services.values().cloned().map(Delta::Service));
-    // Index 0: nobody has set anything.
-    let settings = Some(&state.scheduling).filter(|it| it.modify_index > 0);
-    deltas.extend(settings.cloned().map(Delta::SchedulerConfiguration));
-    deltas.extend(state.pools.values().cloned().map(Delta::NodePool));
-    let forgotten = state.forgotten.iter();
-    deltas.extend(forgotten.map(|(node, generation)| Delta::ForgottenNode(*node, *generation)));
-    deltas
 }

@@ -10,7 +10,6 @@ use holdfast_shared::model::{Eligibility, Job, Node, NodeStatus};
 use holdfast_shared::time::Timestamp;
 
 use super::*;
-use crate::store::deltas_of;
 
 fn job(name: &str, version: u64) -> Arc<Job> {
     let mut job = Job {
@@ -35,7 +34,7 @@ fn sample(index: u64) -> Batch {
 }
 
 fn assert_same(left: &State, right: &State) {
-    assert_eq!(deltas_of(left), deltas_of(right));
+    assert_eq!(left.deltas(), right.deltas());
 }
 
 fn loaded(path: &Path) -> (State, Condition) {

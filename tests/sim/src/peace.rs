@@ -82,12 +82,8 @@ impl World {
     fn is_fenced(&self) -> bool {
         let state = self.host.state();
         self.devices.iter().filter(|device| device.is_up()).any(|device| {
-            let ours = state
-                .nodes
-                .get(&device.id)
-                .map(|node| (state.epoch, node.sent_generation));
-            let held = device.store.held;
-            ours.is_some_and(|ours| (held.epoch, held.generation) > ours)
+            let node = state.nodes.get(&device.id);
+            node.is_some_and(|node| state.lineage.is_foreign(device.store.held, node.sent_generation))
         })
     }
 }

@@ -23,10 +23,6 @@ const DAY: Config = Config {
 /// These take four to five minutes on two cores. `cargo xtask sim` tells more.
 const SEEDS: u64 = 1_000;
 
-/// Stories in `open/` that break an invariant today, and which: bugs that are known and not mended, of the product or of its
-/// model. Whoever mends one moves its story to `seeds/`.
-const OPEN: &[(&str, &str)] = &[("restored-twice", "S1")];
-
 /// Calls `tell` with every number below `count`, on all cores, and gathers what it complains about.
 fn in_parallel(count: u64, tell: impl Fn(u64) -> Vec<String> + Sync) -> Vec<String> {
     let next = AtomicU64::new(0);
@@ -48,8 +44,8 @@ fn in_parallel(count: u64, tell: impl Fn(u64) -> Vec<String> + Sync) -> Vec<Stri
     complaints.into_inner().unwrap()
 }
 
-fn stored(folder: &str) -> Vec<(PathBuf, Story)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+fn stored() -> Vec<(PathBuf, Story)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -79,27 +75,8 @@ fn no_invariant_breaks_in_many_days_of_ten_boxes() {
 }
 
 #[test]
-fn a_story_that_is_known_to_break_an_invariant_still_does() {
-    let found: Vec<(String, Option<&str>)> = stored("open")
-        .iter()
-        .map(|(path, story)| {
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            (name, story.run(false).violations.first().map(|it| it.name))
-        })
-        .collect();
-    let known: Vec<(String, Option<&str>)> = OPEN
-        .iter()
-        .map(|(name, broken)| ((*name).to_owned(), Some(*broken)))
-        .collect();
-    assert_eq!(
-        found, known,
-        "take what is mended from OPEN, and move its story to seeds/"
-    );
-}
-
-#[test]
 fn what_once_failed_never_fails_again() {
-    let stories = stored("seeds");
+    let stories = stored();
     assert!(!stories.is_empty());
     let failures = in_parallel(stories.len() as u64, |number| {
         let (path, story) = &stories[number as usize];

@@ -46,7 +46,7 @@ fn decide_a_lot(site: &Site) -> anyhow::Result<()> {
 
 fn adopt(site: &Site) -> anyhow::Result<()> {
     let said = site.edgectl(&["operator", "adopt-state"])?;
-    ensure!(said.contains("epoch 2"), "{said}");
+    ensure!(said.contains("is the truth from now on (epoch "), "{said}");
     Ok(())
 }
 
@@ -126,6 +126,11 @@ fn a_data_folder_that_is_deleted_under_a_running_coordinator_is_written_anew() {
             for job in ["steady", "before", name] {
                 site.coordinator.read(&format!("/v1/job/{job}"))?;
             }
+            let source = site.coordinator.read("/v1/job/steady/submission?version=0")?;
+            ensure!(
+                source["Source"].as_str().is_some_and(|it| it.contains("steady")),
+                "{source}"
+            );
         }
         tasks::await_ready(&site)?;
         holds_for("what ran", STILL, || steady.are_untouched(&site))?;

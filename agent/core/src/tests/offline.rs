@@ -28,6 +28,16 @@ fn an_older_generation_or_epoch_is_ignored_and_a_gap_asks_for_the_whole_set() {
     it.assign(5, None, vec![assigned(false, 9)], &spec);
     assert_eq!(it.client(), ClientStatus::Running);
     it.published.clear();
+    let older = Assignments {
+        epoch: 0,
+        generation: 9,
+        base: None,
+        allocs: vec![assigned(false, 9)],
+        stop: vec![AllocId(1)],
+        jobs: vec![],
+    };
+    it.input(Input::Message(ToAgent::Assignments(older)));
+    assert_eq!(it.client(), ClientStatus::Running);
     it.assign(9, Some(7), vec![assigned(false, 9)], &spec);
     assert_eq!(it.client(), ClientStatus::Running);
     let held = Held {
@@ -35,6 +45,25 @@ fn an_older_generation_or_epoch_is_ignored_and_a_gap_asks_for_the_whole_set() {
         generation: 0,
     };
     assert_eq!(it.published, [FromAgent::Heartbeat { session: 1, held }]);
+}
+
+#[test]
+fn a_delta_of_a_coordinator_that_has_restarted_builds_on_what_is_there() {
+    let mut it = running_box();
+    let set = Assignments {
+        epoch: 7,
+        generation: 6,
+        base: Some(5),
+        allocs: vec![assigned(false, 9)],
+        stop: vec![],
+        jobs: vec![],
+    };
+    it.input(Input::Message(ToAgent::Assignments(set)));
+    let held = Held {
+        epoch: 7,
+        generation: 6,
+    };
+    assert_eq!((it.agent.held(), it.client()), (held, ClientStatus::Complete));
 }
 
 #[test]

@@ -118,6 +118,20 @@ fn what_was_committed_is_there_after_a_restart() {
 }
 
 #[test]
+fn a_store_that_is_about_to_be_closed_is_opened_a_moment_later() {
+    for _ in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let state = filled(dir.path());
+        let (held, _) = open(dir.path());
+        let closing = std::thread::spawn(move || drop(held));
+        let (_store, loaded) = open(dir.path());
+        closing.join().unwrap();
+        assert_eq!(loaded.opened, Opened::Clean);
+        assert!(loaded.state == state, "something is missing");
+    }
+}
+
+#[test]
 fn records_of_any_bytes_are_read_or_refused_and_read_only_under_their_key() {
     let records: Vec<(Vec<u8>, Vec<u8>)> = deltas()
         .iter()

@@ -17,7 +17,7 @@ pub enum Delta {
     Meta {
         /// Counts up with every change.
         index: u64,
-        /// Counts up when an operator declares an older copy of the state to be the truth.
+        /// Grows with every start, and when an operator declares the state to be the truth: see [`Lineage`](super::Lineage).
         epoch: u64,
     },
     /// The current version of a job.
@@ -68,6 +68,10 @@ pub enum Delta {
     RemoveNodePool(String),
     /// A node was forgotten, after it was sent assignments up to this generation: should it come back, it goes on there.
     ForgottenNode(NodeId, u64),
+    /// An epoch in which this state decides, or has decided since it was last declared the truth.
+    Epoch(u64),
+    /// An epoch of so long ago that every node is taken for knowing better.
+    RemoveEpoch(u64),
 }
 
 /// The tables of coordinator state.
@@ -101,11 +105,13 @@ pub enum Table {
     NodePools,
     /// The last generations of nodes that were forgotten.
     ForgottenNodes,
+    /// The epochs of this state's own history.
+    Epochs,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Meta,
         Self::Jobs,
         Self::JobVersions,
@@ -120,6 +126,7 @@ impl Table {
         Self::SchedulerConfiguration,
         Self::NodePools,
         Self::ForgottenNodes,
+        Self::Epochs,
     ];
 
     /// Its name in stores and logs.
@@ -139,6 +146,7 @@ impl Table {
             Self::SchedulerConfiguration => "scheduler_configuration",
             Self::NodePools => "node_pools",
             Self::ForgottenNodes => "forgotten_nodes",
+            Self::Epochs => "epochs",
         }
     }
 }
@@ -161,6 +169,7 @@ impl Delta {
             Self::SchedulerConfiguration(_) => Table::SchedulerConfiguration,
             Self::NodePool(_) | Self::RemoveNodePool(_) => Table::NodePools,
             Self::ForgottenNode(..) => Table::ForgottenNodes,
+            Self::Epoch(_) | Self::RemoveEpoch(_) => Table::Epochs,
         }
     }
 
@@ -194,6 +203,7 @@ impl Delta {
             Self::SchedulerConfiguration(_) => "scheduler".into(),
             Self::NodePool(pool) => pool.name.clone(),
             Self::RemoveNodePool(name) => name.clone(),
+            Self::Epoch(epoch) | Self::RemoveEpoch(epoch) => format!("{epoch:020}"),
         }
     }
 
@@ -213,6 +223,7 @@ impl Delta {
                 | Self::RemoveSubmission(..)
                 | Self::RemoveJobHistory(_)
                 | Self::RemoveNodePool(_)
+                | Self::RemoveEpoch(_)
         )
     }
 }

@@ -1,8 +1,10 @@
 //! Coordinator state: a fold over [`Delta`]s. Tables share structure, so that a clone is a snapshot and costs nothing.
 
 mod delta;
+mod lineage;
 
 pub use delta::{Delta, Table};
+pub use lineage::Lineage;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,6 +23,8 @@ pub struct State {
     pub index: u64,
     /// The coordinator's epoch: 0 in a state that was never saved.
     pub epoch: u64,
+    /// The epochs of this state's own history.
+    pub lineage: Lineage,
     /// Current versions of jobs.
     pub jobs: OrdMap<JobKey, Arc<Job>>,
     /// Kept versions of jobs, the current ones included.
@@ -98,6 +102,8 @@ impl State {
             Delta::ForgottenNode(id, generation) => {
                 self.forgotten.insert(*id, *generation);
             }
+            Delta::Epoch(epoch) => self.lineage.insert(*epoch),
+            Delta::RemoveEpoch(epoch) => self.lineage.remove(*epoch),
             Delta::Allocation(_)
             | Delta::RemoveAllocation(_)
             | Delta::Evaluation(_)
@@ -112,6 +118,55 @@ impl State {
             | Delta::RemoveJobHistory(_) => self.apply_history(delta),
         }
         self.changed_at.insert(delta.table(), self.index);
+    }
+
+    /// Changes that make this state from nothing.
+    pub fn deltas(&self) -> Vec<Delta> {
+        // Whoever adds a table is made to think of it here.
+        let Self {
+            index,
+            epoch,
+            lineage,
+            jobs,
+            versions,
+            nodes,
+            credentials,
+            allocs,
+            evals,
+            deployments,
+            services,
+            submissions,
+            histories,
+            scheduling,
+            pools,
+            forgotten,
+            allocs_by_job: _,
+            allocs_by_node: _,
+            evals_by_job: _,
+            deployments_by_job: _,
+            services_by_name: _,
+            services_by_alloc: _,
+            changed_at: _,
+        } = self;
+        let (index, epoch) = (*index, *epoch);
+        // Index 0: nobody has set anything.
+        let settings = Some(scheduling).filter(|it| it.modify_index > 0);
+        let mut deltas = vec![Delta::Meta { index, epoch }];
+        deltas.extend(lineage.epochs().map(Delta::Epoch));
+        deltas.extend(jobs.values().cloned().map(Delta::Job));
+        deltas.extend(versions.values().cloned().map(Delta::JobVersion));
+        deltas.extend(nodes.values().cloned().map(Delta::Node));
+        deltas.extend(credentials.iter().map(|(id, hash)| Delta::Credential(*id, *hash)));
+        deltas.extend(allocs.values().cloned().map(Delta::Allocation));
+        deltas.extend(evals.values().cloned().map(Delta::Evaluation));
+        deltas.extend(deployments.values().cloned().map(Delta::Deployment));
+        deltas.extend(services.values().cloned().map(Delta::Service));
+        deltas.extend(submissions.values().cloned().map(Delta::Submission));
+        deltas.extend(histories.values().cloned().map(Delta::JobHistory));
+        deltas.extend(settings.cloned().map(Delta::SchedulerConfiguration));
+        deltas.extend(pools.values().cloned().map(Delta::NodePool));
+        deltas.extend(forgotten.iter().map(|(id, it)| Delta::ForgottenNode(*id, *it)));
+        deltas
     }
 
     fn apply_indexed(&mut self, delta: &Delta) {

@@ -52,6 +52,8 @@ pub(crate) struct Fleet {
     pub(super) agents: BTreeMap<NodeId, Agent>,
     pub(super) replies: BTreeMap<RequestId, Result<Response, Refusal>>,
     requests: u64,
+    /// The seed of the coordinator that runs.
+    starts: u128,
 }
 
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -125,6 +127,7 @@ impl Fleet {
             agents: BTreeMap::new(),
             replies: BTreeMap::new(),
             requests: 0,
+            starts: 7,
         };
         for number in 1..=nodes {
             let id = NodeId(u128::from(number));
@@ -194,7 +197,8 @@ impl Fleet {
 
     /// The coordinator starts anew with this state.
     pub(super) fn restart(&mut self, state: State) {
-        self.core = Coordinator::new(self.options.clone(), state, 8);
+        self.starts += 1;
+        self.core = Coordinator::new(self.options.clone(), state, self.starts);
         let effects = self.core.start(self.now);
         self.execute(effects);
         self.settle();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use holdfast_shared::id::{AllocId, NodeId};
 use holdfast_shared::model::ClientStatus;
 use holdfast_shared::time::Duration;
-use holdfast_shared::wire::{AllocReport, FromAgent, Interest, Report, ToAgent};
+use holdfast_shared::wire::{AllocReport, FromAgent, Held, Interest, Report, ToAgent};
 use serde_json::json;
 
 use super::fleet::{Fleet, job};
@@ -90,7 +90,8 @@ fn an_older_state_has_no_say_however_much_it_decides() {
             "{heard_first} {starts}"
         );
         // An epoch that nobody holds yet, however many were lost; and what is not known ends without a new session.
-        fleet.agents.get_mut(&node).unwrap().held.epoch = 7;
+        let lost = 1 << 40;
+        fleet.agents.get_mut(&node).unwrap().held.epoch = lost;
         fleet.advance(Duration::from_secs(20));
         fleet.command(Command::AdoptState).unwrap();
         let agent = &fleet.agents[&node];
@@ -100,10 +101,91 @@ fn an_older_state_has_no_say_however_much_it_decides() {
             .map(|(alloc, _)| alloc.job.as_str())
             .collect();
         assert_eq!(
-            (agent.held.epoch, jobs.len(), jobs.contains("newer")),
-            (8, 6, false),
+            (agent.held.epoch > lost, jobs.len(), jobs.contains("newer")),
+            (true, 6, false),
             "{heard_first} {starts}"
         );
+    }
+}
+
+#[test]
+fn what_a_restored_copy_told_a_node_is_not_taken_for_what_another_copy_had_told_it_before() {
+    let mut fleet = settled(web(1));
+    let node = fleet.alloc("web", |_| true).node;
+    let older = fleet.core.state().clone();
+    for number in 0..6 {
+        let mut more = web(3);
+        more["ID"] = json!(format!("more-{number}"));
+        fleet.run(&job(more));
+    }
+    let newer = fleet.core.state().clone();
+
+    fleet.restart(older);
+    let agent = fleet.agents.get_mut(&node).unwrap();
+    (agent.held, agent.allocs) = (Held::default(), Default::default());
+    fleet.connect(node);
+    let (held, running) = (fleet.agents[&node].held, fleet.agents[&node].allocs.clone());
+    assert_eq!(running.len(), 1, "told anew, as its store was lost");
+    assert!(held.generation < newer.nodes[&node].sent_generation);
+
+    fleet.restart(newer);
+    fleet.connect(node);
+    fleet.advance(Duration::from_secs(60));
+    assert_eq!(
+        fleet.agents[&node].held, held,
+        "a copy that was never there has no say"
+    );
+    fleet.command(Command::AdoptState).unwrap();
+    assert!(fleet.agents[&node].held > held);
+}
+
+#[test]
+fn a_restart_of_the_coordinator_sends_no_node_what_it_has() {
+    let mut fleet = settled(web(3));
+    let node = fleet.alloc("web", |_| true).node;
+    let before = fleet.agents[&node].told.len();
+    let state = fleet.core.state().clone();
+    fleet.restart(state);
+    for id in [1, 2, 3].map(NodeId) {
+        fleet.connect(id);
+    }
+    fleet.advance(Duration::from_secs(60));
+    assert_eq!(fleet.agents[&node].told.len(), before);
+    let mut more = web(3);
+    more["ID"] = json!("more");
+    fleet.run(&job(more));
+    let told = fleet.agents[&node].told.last().unwrap();
+    assert_eq!((told.allocs.len(), told.base.is_some()), (1, true), "{told:?}");
+}
+
+#[test]
+fn a_state_remembers_a_bounded_number_of_its_starts() {
+    let mut fleet = settled(web(1));
+    let node = fleet.alloc("web", |_| true).node;
+    for _ in 0..1100 {
+        let state = fleet.core.state().clone();
+        fleet.restart(state);
+    }
+    assert_eq!(fleet.core.state().lineage.len(), 1024);
+    fleet.connect(node);
+    assert_eq!(
+        fleet.agents[&node].held.epoch,
+        fleet.core.state().epoch,
+        "nobody can say who told it, so it is told anew"
+    );
+}
+
+#[test]
+fn a_node_that_claims_an_epoch_beyond_all_reason_takes_nobody_with_it() {
+    let mut fleet = settled(web(1));
+    let node = fleet.alloc("web", |_| true).node;
+    for claimed in [u64::MAX, u64::MAX - 1] {
+        fleet.agents.get_mut(&node).unwrap().held.epoch = claimed;
+        fleet.connect(node);
+        let before = fleet.core.state().epoch;
+        fleet.command(Command::AdoptState).unwrap();
+        let after = fleet.core.state().epoch;
+        assert!(before < after && after < 1 << 62, "{before} {after}");
     }
 }
 
