@@ -12,10 +12,16 @@ mod table;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::Parser;
 
+use cap::Cap;
+use clap::Parser;
+use mimalloc::MiMalloc;
 use region::{Shape, shapes};
 use table::{Baseline, Table};
+
+/// The one that the coordinator is linked with, and a count of what it gives out.
+#[global_allocator]
+static ALLOCATOR: Cap<MiMalloc> = Cap::new(MiMalloc, usize::MAX);
 
 /// What to measure.
 #[derive(Debug, Parser)]
