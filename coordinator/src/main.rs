@@ -3,8 +3,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use holdfast_coordinator::Server;
 use holdfast_coordinator::config::{Config, SETTINGS, environment};
+use holdfast_coordinator::{Server, memory};
 use holdfast_settings::SettingsError;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -49,6 +49,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         _ = terminate.recv() => info!(signal = "SIGTERM", "stopping"),
         _ = interrupt.recv() => info!(signal = "SIGINT", "stopping"),
         () = server.failed() => anyhow::bail!("the core has ended, see the log: this is a mistake in the program"),
+        never = memory::ebb() => match never {},
     }
     server.stop().await;
     info!("stopped");

@@ -15,6 +15,7 @@ use holdfast_tests::usage::{
     anonymous_bytes, descendants, handed_bytes, interface_bytes, open_files, written_bytes,
 };
 use holdfast_tests::{Agent, AgentPlan, Coordinator, CoordinatorPlan, Fleet, STAND_IN_IMAGES, wait_for};
+use serde_json::{Value, json};
 
 /// Longest wait for anything that comes by itself.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,6 +44,9 @@ const NODE_BYTES_MAX: u64 = 20_000;
 
 /// Nodes over which that is measured.
 const NODES: usize = 2_000;
+
+/// What is left of a burst: a hundred jobs with the same groups, and what the allocator cannot part with.
+const BURST_BYTES_MAX: u64 = MIB;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -183,6 +187,32 @@ fn an_idle_node_costs_the_coordinator_little_memory() {
         ensure!(held <= NODE_BYTES_MAX, "a node takes {held} bytes");
         ensure!(held > 1_000, "{held} bytes cannot be right");
         load.stop()
+    });
+}
+
+#[test]
+fn a_coordinator_gives_back_the_memory_that_a_burst_needed() {
+    Fleet::scenario(|fleet| {
+        let coordinator = Coordinator::start(fleet, CoordinatorPlan::default())?;
+        let pid = coordinator.pid()?;
+        let before = anonymous_bytes(pid)?;
+        let group = |index: usize| {
+            json!({
+                "Name": format!("group-{index}"),
+                "Tasks": [{ "Name": "task", "Driver": "podman", "Config": { "image": "busybox" } }],
+            })
+        };
+        let groups: Vec<Value> = (0..400).map(group).collect();
+        for number in 0..100 {
+            let job = json!({ "ID": format!("large-{number}"), "Type": "service", "TaskGroups": groups });
+            let answer = coordinator.request("PUT", "/v1/jobs", &json!({ "Job": job }))?;
+            ensure!(answer.status == 200, "{}", answer.body);
+        }
+        wait_for("the coordinator to give back memory", PATIENCE, || {
+            let held = anonymous_bytes(pid)?.saturating_sub(before);
+            ensure!(held <= BURST_BYTES_MAX, "{held} bytes more than at its start");
+            Ok(())
+        })
     });
 }
 

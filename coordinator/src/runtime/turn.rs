@@ -15,6 +15,7 @@ use super::journal;
 use super::{CommandError, Messenger, Parts, Task};
 use crate::clock::Clock;
 use crate::error::chain;
+use crate::memory::Ebb;
 use crate::metrics::Metrics;
 use crate::snapshots::Snapshots;
 use crate::store::{Batch, Condition, Store, StoreError};
@@ -89,7 +90,7 @@ impl Runtime {
         let effects = self.core.start(self.clock.now());
         self.execute(effects);
         let mut batch = Vec::with_capacity(TURN);
-        let mut looked = self.clock.now();
+        let (mut looked, mut ebb) = (self.clock.now(), Ebb::new());
         loop {
             let look = looked + LOOK;
             let timer = self.clock.instant(self.due().map_or(look, |due| due.min(look)));
@@ -111,6 +112,7 @@ impl Runtime {
             }
             looked = now;
             self.turn(&mut batch);
+            ebb.look();
         }
         self.retry(self.clock.now());
         if !self.unsaved.is_empty() {

@@ -12,6 +12,7 @@ use sled::Db;
 
 use super::journal::{Commit, Reader};
 use super::{StoreError, files, open};
+use crate::memory;
 
 /// The record that holds the number of the last commit that was carried over. No table's records are called so.
 pub(super) const POSITION: &str = "journal";
@@ -83,7 +84,10 @@ impl Work {
         if outcome.is_err() {
             // Its destructor may wait for ever once it has failed.
             std::mem::forget(self.db);
+        } else {
+            self.close();
         }
+        memory::give_back();
         outcome
     }
 
@@ -110,7 +114,7 @@ impl Work {
                 step = step.take(self.db()?)?;
                 if touched >= TOUCHED_BYTES {
                     touched = 0;
-                    drop(self.db.take());
+                    self.close();
                     self.open()?;
                 }
             }
@@ -133,6 +137,12 @@ impl Work {
             self.db = Some(open::reopen(&self.folder)?);
         }
         Ok(())
+    }
+
+    fn close(&mut self) {
+        if let Some(db) = self.db.take() {
+            open::close(db);
+        }
     }
 
     fn make_durable(&self) -> Result<(), StoreError> {

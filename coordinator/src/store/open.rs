@@ -27,6 +27,9 @@ const SEGMENT: u64 = 512 * 1024;
 const LOOKS: u32 = 100;
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Each frees up to 512 things that nobody has any more.
+const COLLECTIONS: usize = 128;
+
 /// How a database was when it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
@@ -92,6 +95,14 @@ fn refused(path: &Path, source: sled::Error) -> StoreError {
 /// Opens the database in `path` that was sound and closed a moment ago.
 pub(super) fn reopen(path: &Path) -> Result<Db, StoreError> {
     unlocked(path).map_err(|source| refused(path, source))
+}
+
+/// Closes a database. What it has replaced it leaves to whoever uses a database next, and that may be never.
+pub(super) fn close(db: Db) {
+    drop(db);
+    for _ in 0..COLLECTIONS {
+        crossbeam_epoch::pin().flush();
+    }
 }
 
 /// The file whose lock says that the database in `path` is in use.

@@ -149,7 +149,9 @@ impl SledStore {
     fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let files = self.files.as_mut().ok_or(StoreError::Closed)?;
         files.is_in_place()?;
-        files.db = None;
+        if let Some(db) = files.db.take() {
+            open::close(db);
+        }
         files.look_after_carry_over()?;
         let (mut frame, mut newest) = (Frame::new(), None);
         for (table, key, delta) in batch.iter() {

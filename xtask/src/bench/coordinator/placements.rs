@@ -78,7 +78,7 @@ pub(super) fn measure(size: &Size, groups: usize) -> anyhow::Result<Vec<Figure>>
 
 /// Jobs first, while evaluations wait; then their allocations, once these run.
 fn memory(server: &Server, size: &Size, groups: usize) -> anyhow::Result<Vec<Figure>> {
-    let jobs = size.jobs / 2;
+    let jobs = size.jobs;
     let mut operator = server.connect()?;
     pause(&mut operator, true)?;
     let template = Template::new(groups);

@@ -19,8 +19,9 @@ use crate::repository::target_dir;
 /// How long it may take until it answers.
 const START: Duration = Duration::from_secs(20);
 
-/// Memory counts as settled when it has changed by less than this much in so long: the store works on in the background.
-const SETTLE: (u64, Duration) = (256 << 10, Duration::from_secs(2));
+/// Memory counts as settled when it has changed by less than this much in so long: the store works on in the background,
+/// and a thread gives back what it does not need once it was quiet for a second.
+const SETTLE: (u64, Duration) = (256 << 10, Duration::from_secs(3));
 
 /// How often that is looked at, before it is taken as it is.
 const LOOKS: usize = 20;
