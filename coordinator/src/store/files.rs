@@ -1,9 +1,9 @@
 //! What a store is made of: the database, and the journal in front of it.
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
 use sled::Db;
 use tracing::error;
 
@@ -246,10 +246,13 @@ impl Files {
     }
 }
 
-/// Whether `file` is the one that lies at `path`.
+/// Whether `file` is the one that lies at `path`. Their times are not asked for: once somebody has seen them, the next
+/// write has to change them, and the flush after it to write them out as well.
 pub(super) fn is_at(file: &File, path: &Path) -> bool {
-    let identity = |file: fs::Metadata| (file.dev(), file.ino());
-    match (file.metadata(), fs::metadata(path)) {
+    let identity = |file: Statx| (file.stx_dev_major, file.stx_dev_minor, file.stx_ino);
+    let open = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::INO);
+    let there = statx(CWD, path, AtFlags::empty(), StatxFlags::INO);
+    match (open, there) {
         (Ok(open), Ok(there)) => identity(open) == identity(there),
         _ => false,
     }
