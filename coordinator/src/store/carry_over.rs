@@ -10,17 +10,23 @@ use std::thread::{self, JoinHandle};
 
 use sled::Db;
 
-use super::journal::{Commit, Reader};
+use super::journal::{Commit, Place, Reader};
 use super::{StoreError, files, open};
 use crate::memory;
 
 /// The record that holds the number of the last commit that was carried over. No table's records are called so.
 pub(super) const POSITION: &str = "journal";
 
-/// The database takes over so many bytes of commits in one step. It frees nothing of what it replaces within one.
+/// The record that is there as long as the database has a part of a piece only: the number of the piece's last commit.
+pub(super) const UNTIL: &str = "journal-until";
+
+/// So many keys are a piece: they are in memory meanwhile.
+const KEYS: usize = 16 * 1024;
+
+/// The database takes over so many bytes in one step. It frees nothing of what it replaces within one.
 const STEP_BYTES: usize = 256 * 1024;
 
-/// It is closed and opened again after so many bytes of commits.
+/// It is closed and opened again after so many bytes.
 const TOUCHED_BYTES: usize = 4 * 1024 * 1024;
 
 /// Keys, with what is stored under them, or nothing.
@@ -28,7 +34,16 @@ pub(super) type Changes = BTreeMap<Box<[u8]>, Option<Box<[u8]>>>;
 
 /// The number of the last commit that was carried over.
 pub(super) fn position(db: &Db) -> Result<u64, StoreError> {
-    let record = db.get(POSITION)?;
+    number(db, POSITION)
+}
+
+/// The number of the last commit of a piece that was carried over in part; 0 when there is none.
+pub(super) fn until(db: &Db) -> Result<u64, StoreError> {
+    number(db, UNTIL)
+}
+
+fn number(db: &Db, key: &str) -> Result<u64, StoreError> {
+    let record = db.get(key)?;
     let number = record.and_then(|it| Some(u64::from_le_bytes(it.as_ref().try_into().ok()?)));
     Ok(number.unwrap_or(0))
 }
@@ -91,40 +106,55 @@ impl Work {
         outcome
     }
 
-    /// In steps that hold whole commits: whatever a crash leaves of it is how the state was after some commit.
+    /// Piece by piece: of each key only what it has at the end of a piece, in the order of the keys, so that the database
+    /// takes up a page once and not for every change of what is on it. Until a piece is whole the database is as it never
+    /// was; the journal holds all of the piece until then, and whoever opens both reads the piece from there.
     fn carry_over(&mut self, files: &[PathBuf]) -> Result<(), StoreError> {
         self.open()?;
-        let mut step = Step {
-            position: position(self.db()?)?,
-            ..Step::default()
-        };
-        let mut touched = 0;
-        for path in files {
-            let failed = |source| unreadable(path, source);
-            let mut reader = Reader::open(path).map_err(failed)?;
-            while let Some(commit) = reader.next().map_err(failed)? {
-                if commit.number != step.position + 1 {
-                    continue;
+        let mut commits = Commits::after(position(self.db()?)?, files);
+        while commits.position < self.last {
+            let before = commits.position;
+            let piece = Piece::next(&mut commits)?;
+            if piece.last == before {
+                let path = self.folder.clone();
+                return Err(StoreError::Gone { path });
+            }
+            self.take(piece, files)?;
+        }
+        Ok(())
+    }
+
+    /// Has the database take over a piece, in steps.
+    pub(super) fn take(&mut self, piece: Piece, files: &[PathBuf]) -> Result<(), StoreError> {
+        let opened = |path: &PathBuf| File::open(path).map_err(|source| unreadable(path, source));
+        let opened: Vec<File> = files.iter().map(opened).collect::<Result<_, _>>()?;
+        let mut step = sled::Batch::default();
+        step.insert(UNTIL, &piece.last.to_le_bytes());
+        let (mut bytes, mut touched) = (0, 0);
+        for (key, place) in piece.changes {
+            bytes += key.len();
+            match place {
+                Some((file, place)) => {
+                    let record = place.read(&opened[file]);
+                    bytes += place.len();
+                    step.insert(key, record.map_err(|source| unreadable(&files[file], source))?);
                 }
-                step.add(&commit);
-                if step.bytes < STEP_BYTES {
-                    continue;
-                }
-                touched += step.bytes;
-                step = step.take(self.db()?)?;
-                if touched >= TOUCHED_BYTES {
-                    touched = 0;
-                    self.close();
-                    self.open()?;
-                }
+                None => step.remove(key),
+            }
+            if bytes >= STEP_BYTES {
+                self.db()?.apply_batch(std::mem::take(&mut step))?;
+                touched += std::mem::take(&mut bytes);
+            }
+            if touched >= TOUCHED_BYTES {
+                touched = 0;
+                self.close();
+                self.open()?;
             }
         }
-        let step = step.take(self.db()?)?;
-        if step.position == self.last {
-            return Ok(());
-        }
-        let path = self.folder.clone();
-        Err(StoreError::Gone { path })
+        step.insert(POSITION, &piece.last.to_le_bytes());
+        step.remove(UNTIL);
+        self.db()?.apply_batch(step)?;
+        Ok(())
     }
 
     /// Opens the database, unless it is open, or somebody has put something else in its place.
@@ -153,7 +183,7 @@ impl Work {
             .map_err(|source| unreadable(&self.folder, source))
     }
 
-    fn db(&self) -> Result<&Db, StoreError> {
+    pub(super) fn db(&self) -> Result<&Db, StoreError> {
         self.db.as_ref().ok_or(StoreError::Closed)
     }
 }
@@ -163,37 +193,68 @@ fn unreadable(path: &Path, source: std::io::Error) -> StoreError {
     StoreError::Flush { path, source }
 }
 
-/// What the database takes over at once.
-#[derive(Default)]
-struct Step {
-    /// Number of the last commit in it.
-    position: u64,
-    changes: Changes,
-    bytes: usize,
+/// Commits of journal files, in order.
+pub(super) struct Commits<'f> {
+    files: &'f [PathBuf],
+    /// The number of the last commit that was read or need not be.
+    pub(super) position: u64,
+    reader: Option<Reader>,
+    /// How many files were opened.
+    opened: usize,
 }
 
-impl Step {
-    fn add(&mut self, commit: &Commit) {
-        self.position = commit.number;
-        self.bytes += commit.len();
-        let changes = commit.changes();
-        self.changes
-            .extend(changes.map(|(key, record)| (key.into(), record.map(Into::into))));
+impl<'f> Commits<'f> {
+    /// Those that follow commit `position` without a gap.
+    pub(super) fn after(position: u64, files: &'f [PathBuf]) -> Self {
+        Self {
+            files,
+            position,
+            reader: None,
+            opened: 0,
+        }
     }
 
-    fn take(self, db: &Db) -> Result<Self, StoreError> {
-        let mut batch = sled::Batch::default();
-        for (key, record) in self.changes {
-            match record {
-                Some(record) => batch.insert(key, record),
-                None => batch.remove(key),
+    /// The next one, and the number of its file.
+    fn next(&mut self) -> Result<Option<(usize, Commit)>, StoreError> {
+        loop {
+            if let Some(reader) = &mut self.reader {
+                let file = self.opened - 1;
+                let failed = |source| unreadable(&self.files[file], source);
+                while let Some(commit) = reader.next().map_err(failed)? {
+                    if commit.number == self.position + 1 {
+                        self.position = commit.number;
+                        return Ok(Some((file, commit)));
+                    }
+                }
             }
+            let Some(path) = self.files.get(self.opened) else {
+                return Ok(None);
+            };
+            self.reader = Some(Reader::open(path).map_err(|source| unreadable(path, source))?);
+            self.opened += 1;
         }
-        batch.insert(POSITION, &self.position.to_le_bytes());
-        db.apply_batch(batch)?;
-        Ok(Self {
-            position: self.position,
-            ..Self::default()
-        })
+    }
+}
+
+/// What some commits that follow each other come to.
+pub(super) struct Piece {
+    /// Number of the last one.
+    last: u64,
+    /// Keys, with the number of the file and the place in it where what they have at the end lies, or nothing.
+    changes: BTreeMap<Box<[u8]>, Option<(usize, Place)>>,
+}
+
+impl Piece {
+    /// The next commits, up to about [`KEYS`] keys.
+    pub(super) fn next(commits: &mut Commits<'_>) -> Result<Self, StoreError> {
+        let mut changes = BTreeMap::new();
+        while changes.len() < KEYS
+            && let Some((file, commit)) = commits.next()?
+        {
+            let places = commit.places();
+            changes.extend(places.map(|(key, place)| (key.into(), place.map(|place| (file, place)))));
+        }
+        let last = commits.position;
+        Ok(Self { last, changes })
     }
 }

@@ -1,9 +1,9 @@
 //! What a store is made of: the database, and the journal in front of it.
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
 use sled::Db;
 use tracing::error;
 
@@ -43,6 +43,8 @@ pub(super) struct Files {
     behind: Vec<PathBuf>,
     bytes_behind: u64,
     carry_over: Option<CarryOver>,
+    /// Whether the database has a part of commits whose rest is lost.
+    pub(super) is_patchy: bool,
 }
 
 impl Files {
@@ -71,7 +73,12 @@ impl Files {
         let backlog = backlog.map_err(|source| failed_at(folder, source))?;
         put_aside(folder, &backlog.severed)?;
         remove_files(&backlog.done)?;
+        let is_patchy = carry_over::until(&db)? > backlog.last;
+        if is_patchy {
+            error!(path = %folder.display(), "the database has a part of commits whose rest is lost with the journal");
+        }
         Ok(Self {
+            is_patchy,
             journal: Journal::new(folder, backlog.last + 1),
             folder: folder.to_owned(),
             db: Some(db),
@@ -114,7 +121,7 @@ impl Files {
         let newer = self.in_journal(&db)?;
         for entry in db.iter() {
             let (key, record) = entry?;
-            if key != carry_over::POSITION && !newer.contains_key(&key[..]) {
+            if !is_ours(&key) && !newer.contains_key(&key[..]) {
                 each(&key, &record)?;
             }
         }
@@ -246,10 +253,20 @@ impl Files {
     }
 }
 
-/// Whether `file` is the one that lies at `path`.
+/// Whether a key is none of the state's, but tells how far the database has come.
+fn is_ours(key: &[u8]) -> bool {
+    [carry_over::POSITION, carry_over::UNTIL]
+        .map(str::as_bytes)
+        .contains(&key)
+}
+
+/// Whether `file` is the one that lies at `path`. Their times are not asked for: once somebody has seen them, the next
+/// write has to change them, and the flush after it to write them out as well.
 pub(super) fn is_at(file: &File, path: &Path) -> bool {
-    let identity = |file: fs::Metadata| (file.dev(), file.ino());
-    match (file.metadata(), fs::metadata(path)) {
+    let identity = |file: Statx| (file.stx_dev_major, file.stx_dev_minor, file.stx_ino);
+    let open = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::INO);
+    let there = statx(CWD, path, AtFlags::empty(), StatxFlags::INO);
+    match (open, there) {
         (Ok(open), Ok(there)) => identity(open) == identity(there),
         _ => false,
     }

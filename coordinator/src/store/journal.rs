@@ -75,7 +75,30 @@ fn length(bytes: usize) -> [u8; 4] {
 pub(super) struct Commit {
     /// Its number.
     pub(super) number: u64,
+    /// Where in its file the changes begin.
+    start: u64,
     changes: Vec<u8>,
+}
+
+/// Where in its file a record lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    start: u64,
+    length: u32,
+}
+
+impl Place {
+    /// How many bytes it has.
+    pub(super) fn len(self) -> usize {
+        self.length as usize
+    }
+
+    /// The record itself.
+    pub(super) fn read(self, file: &File) -> io::Result<Vec<u8>> {
+        let mut record = vec![0; self.len()];
+        file.read_exact_at(&mut record, self.start)?;
+        Ok(record)
+    }
 }
 
 impl Commit {
@@ -90,6 +113,17 @@ impl Commit {
                 length => Some(take(&mut rest, length)?),
             };
             Some((key, record))
+        })
+    }
+
+    /// Keys, with where lies what is to be stored under them, or nothing.
+    pub(super) fn places(&self) -> impl Iterator<Item = (&[u8], Option<Place>)> {
+        let mut at = self.start;
+        self.changes().map(move |(key, record)| {
+            let start = at + 8 + key.len() as u64;
+            let length = record.map_or(0, |record| record.len() as u32);
+            at = start + u64::from(length);
+            (key, record.map(|_| Place { start, length }))
         })
     }
 
@@ -114,17 +148,19 @@ fn take_length(rest: &mut &[u8]) -> Option<u32> {
 /// Reads one file from its start.
 pub(super) struct Reader {
     file: BufReader<File>,
+    length: u64,
     left: u64,
 }
 
 impl Reader {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
-        let left = file.seek(io::SeekFrom::End(0))?;
+        let length = file.seek(io::SeekFrom::End(0))?;
         file.rewind()?;
         Ok(Self {
             file: BufReader::with_capacity(256 * 1024, file),
-            left,
+            length,
+            left: length,
         })
     }
 
@@ -139,6 +175,7 @@ impl Reader {
             let bytes = header[at..at + 4].try_into().expect("four bytes");
             u32::from_le_bytes(bytes)
         });
+        let start = self.length - left;
         let Some(left) = left.checked_sub(length.into()) else {
             return Ok(None);
         };
@@ -149,7 +186,11 @@ impl Reader {
         hasher.update(&header[8..]);
         hasher.update(&changes);
         let number = u64::from_le_bytes(header[8..].try_into().expect("eight bytes"));
-        Ok((hasher.finalize() == checksum).then_some(Commit { number, changes }))
+        Ok((hasher.finalize() == checksum).then_some(Commit {
+            number,
+            start,
+            changes,
+        }))
     }
 }
 

@@ -260,8 +260,12 @@ impl Store for SledStore {
             return Ok(Condition::Replaced);
         }
         let (db, condition) = open::open(&self.path)?;
-        self.files = Some(Files::open(&self.path, db)?);
-        Ok(condition)
+        let files = self.files.insert(Files::open(&self.path, db)?);
+        Ok(if files.is_patchy {
+            Condition::Repaired
+        } else {
+            condition
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use holdfast_shared::model::{Eligibility, Job, Node, NodeStatus};
 use holdfast_shared::time::Timestamp;
 
 use super::*;
+use crate::store::carry_over::{Commits, Piece, Work};
 
 fn job(name: &str, version: u64) -> Arc<Job> {
     let mut job = Job {
@@ -51,16 +52,17 @@ fn filled(folder: &Path) -> State {
         store.commit(&sample(index)).unwrap();
     }
     let state = store.load().unwrap();
-    let killed = folder.join("killed");
-    fs::create_dir(&killed).unwrap();
-    for file in fs::read_dir(&path)
-        .unwrap()
-        .flatten()
-        .filter(|file| file.path().is_file())
-    {
-        fs::copy(file.path(), killed.join(file.file_name())).unwrap();
-    }
+    copy(&path, &folder.join("killed"));
     state
+}
+
+/// Copies a store as it is.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    let files = fs::read_dir(from).unwrap().flatten();
+    for file in files.filter(|file| file.path().is_file()) {
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
 }
 
 /// The journal files of a store.
@@ -76,18 +78,11 @@ fn journals(path: &Path) -> Vec<PathBuf> {
 fn settled(path: &Path) {
     let (mut store, _) = SledStore::open(path).unwrap();
     store.files.as_mut().unwrap().carry_over_all().unwrap();
-    let copy = path.with_extension("copy");
-    fs::create_dir(&copy).unwrap();
-    for file in fs::read_dir(path)
-        .unwrap()
-        .flatten()
-        .filter(|file| file.path().is_file())
-    {
-        fs::copy(file.path(), copy.join(file.file_name())).unwrap();
-    }
+    let settled = path.with_extension("copy");
+    copy(path, &settled);
     drop(store);
     fs::remove_dir_all(path).unwrap();
-    fs::rename(copy, path).unwrap();
+    fs::rename(settled, path).unwrap();
 }
 
 fn snapshot_of(path: &Path) -> PathBuf {
@@ -270,6 +265,68 @@ fn commits_that_are_carried_over_twice_change_nothing() {
     // Killed before the file was removed.
     fs::copy(&kept, &journal).unwrap();
     assert_same(&loaded(&path).0, &state);
+}
+
+/// A commit that is so large that a few of them are carried over in one step.
+fn large(index: u64) -> Batch {
+    let mut job = Job::clone(&job(&format!("web-{:02}", index % 40), 1));
+    let meta = format!("{index} ").repeat(10_000);
+    job.meta = Some([("text".to_owned(), meta)].into());
+    let meta = Delta::Meta { index, epoch: 1 };
+    [Delta::JobVersion(Arc::new(job)), meta].into_iter().collect()
+}
+
+#[test]
+fn what_was_carried_over_in_part_is_whole_with_its_journal_and_in_doubt_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let [running, started, killed] = ["state", "started", "killed"].map(|name| folder.path().join(name));
+    let (mut store, _) = SledStore::open(&running).unwrap();
+    (1..=100).for_each(|index| store.commit(&large(index)).unwrap());
+    let whole = store.load().unwrap();
+    copy(&running, &started);
+    let journal = journals(&started).remove(0);
+    // The end of the journal cannot be read: that is as far as it comes before it is killed.
+    let torn = folder.path().join("torn");
+    let bytes = fs::read(&journal).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    fs::write(&torn, &bytes[..end * 95 / 100]).unwrap();
+    let (mut work, piece) = piece(&started, &journal);
+    assert!(matches!(work.take(piece, &[torn]), Err(StoreError::Flush { .. })));
+    work.db().unwrap().flush().unwrap();
+    copy(&started, &killed);
+    drop(work);
+    let (store, condition) = SledStore::open(&killed).unwrap();
+    assert_eq!(condition, Condition::Sound);
+    assert_same(&store.load().unwrap(), &whole);
+    std::mem::forget(store);
+    drop(SledStore::open(&started).unwrap());
+    assert_eq!(journals(&started), Vec::<PathBuf>::new());
+    assert_same(&loaded(&started).0, &whole);
+    let lost = folder.path().join("lost");
+    copy(&killed, &lost);
+    fs::remove_file(journals(&lost).remove(0)).unwrap();
+    let (state, condition) = loaded(&lost);
+    assert_eq!(condition, Condition::Repaired);
+    assert!(
+        (1..40).contains(&state.versions.len()),
+        "{}",
+        state.versions.len()
+    );
+}
+
+/// All commits of a journal, and who is to carry them over.
+fn piece(folder: &Path, journal: &Path) -> (Work, Piece) {
+    let (db, _) = open::open(folder).unwrap();
+    let files = [journal.to_owned()];
+    let mut commits = Commits::after(0, &files);
+    let piece = Piece::next(&mut commits).unwrap();
+    let work = Work {
+        log: File::open(folder.join("db")).unwrap(),
+        db: Some(db),
+        folder: folder.to_owned(),
+        last: commits.position,
+    };
+    (work, piece)
 }
 
 #[test]

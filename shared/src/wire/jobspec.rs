@@ -1,7 +1,5 @@
 //! Job specifications on the wire: JSON without nulls, compressed when that is smaller.
 
-use serde_json::Value;
-
 use super::WireError;
 use super::v1::JobSpec;
 use crate::id::JobKey;
@@ -18,9 +16,8 @@ impl JobSpec {
             let kept = job.groups().iter().filter(|group| wanted(group.name()));
             reduced.task_groups = Some(kept.cloned().collect());
         }
-        let mut value = serde_json::to_value(&reduced).expect("a job is plain data");
-        strip_nulls(&mut value);
-        let json = value.to_string().into_bytes();
+        let json = serde_json::to_vec(&reduced).expect("a job is plain data");
+        let json = without_nulls(&json);
         let deflated = miniz_oxide::deflate::compress_to_vec(&json, 6);
         let compressed = deflated.len() < json.len();
         let key = job.key();
@@ -53,14 +50,91 @@ impl JobSpec {
     }
 }
 
-/// Removes every null of every object: a missing field means the same, and the bytes are saved.
-pub(super) fn strip_nulls(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|_, value| !value.is_null());
-            map.values_mut().for_each(strip_nulls);
+/// `json`, which has no blanks, without the nulls of its objects: a missing field means the same, and the bytes are saved.
+fn without_nulls(json: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(json.len());
+    let (mut at, mut key) = (0, 0);
+    while at < json.len() {
+        // Only behind a key, as strings are taken whole.
+        if json[at..].starts_with(b":null") {
+            kept.truncate(key);
+            at += b":null".len();
+            if json[at] == b',' {
+                at += 1;
+            } else if kept.ends_with(b",") {
+                kept.pop();
+            }
+            continue;
         }
-        Value::Array(list) => list.iter_mut().for_each(strip_nulls),
-        _ => {}
+        let end = if json[at] == b'"' {
+            key = kept.len();
+            end_of_string(json, at)
+        } else {
+            at + 1
+        };
+        kept.extend_from_slice(&json[at..end]);
+        at = end;
+    }
+    kept
+}
+
+/// Where the string ends that begins at `at`.
+fn end_of_string(json: &[u8], at: usize) -> usize {
+    let mut end = at + 1;
+    while json[end] != b'"' {
+        end += if json[end] == b'\\' { 2 } else { 1 };
+    }
+    end + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::without_nulls;
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let text = r#"[a,:{}\[\]"\\n]{0,6}|null|:null,"#;
+        let leaf = prop_oneof![
+            3 => Just(Value::Null),
+            1 => any::<i32>().prop_map(Value::from),
+            1 => text.prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 64, 6, move |inner| {
+            prop_oneof![
+                1 => prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                3 => prop::collection::btree_map(text, inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn strip(value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                map.retain(|_, value| !value.is_null());
+                map.values_mut().for_each(strip);
+            }
+            Value::Array(list) => list.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn nulls_of_objects_go_and_those_of_lists_and_strings_stay() {
+        let before = json!({"a": null, "b": [null, {"c": null}], "d": "x\":null,", "e": {"f": 1, "g": null}});
+        let after = without_nulls(before.to_string().as_bytes());
+        let expected = r#"{"b":[null,{}],"d":"x\":null,","e":{"f":1}}"#;
+        assert_eq!(String::from_utf8(after).unwrap(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_json_is_only_the_nulls_of_its_objects_are_missing(mut value in any_json()) {
+            let kept = without_nulls(value.to_string().as_bytes());
+            strip(&mut value);
+            prop_assert_eq!(serde_json::from_slice::<Value>(&kept).unwrap(), value);
+        }
     }
 }
