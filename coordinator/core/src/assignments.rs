@@ -88,8 +88,9 @@ struct Sent {
     groups: Groups,
 }
 
-fn spec_key(alloc: &Allocation) -> SpecKey {
-    (alloc.job.clone(), alloc.job_version, alloc.job_create_index)
+/// The same, of what an allocation runs.
+fn spec_of(alloc: &Allocation) -> (&JobKey, u64, u64) {
+    (&alloc.job, alloc.job_version, alloc.job_create_index)
 }
 
 /// What one node was told. There are thousands of these, with an entry or two each: so lists, and no trees.
@@ -286,14 +287,16 @@ impl Told {
             let newer = self.log.iter().filter(|(generation, _)| *generation > base);
             newer.flat_map(|(_, ids)| ids.iter().copied()).collect()
         });
-        let listed: Vec<_> = state
-            .allocs_of_node(node.id)
-            .filter(|alloc| {
-                changed
-                    .as_ref()
-                    .map_or_else(|| matters(alloc), |changed| changed.contains(&alloc.id))
-            })
-            .collect();
+        let listed: Vec<_> = match &changed {
+            None => state
+                .allocs_of_node(node.id)
+                .filter(|alloc| matters(alloc))
+                .collect(),
+            Some(changed) => {
+                let known = changed.iter().filter_map(|id| state.allocs.get(id));
+                known.filter(|alloc| alloc.node == node.id).collect()
+            }
+        };
         let jobs = self.unsent(state, node, base, &listed).into_iter();
         let jobs = jobs.filter_map(|(key, groups)| {
             let job = state.versions.get(&(key.0.clone(), key.1))?;
@@ -321,14 +324,14 @@ impl Told {
         listed: &[&Arc<Allocation>],
     ) -> Vec<(SpecKey, Groups)> {
         let to_run = listed.iter().filter(|alloc| alloc.desired == DesiredStatus::Run);
-        let mut needed: BTreeMap<SpecKey, BTreeSet<&str>> =
-            to_run.map(|alloc| (spec_key(alloc), BTreeSet::new())).collect();
+        let mut needed: BTreeMap<(&JobKey, u64, u64), BTreeSet<&str>> =
+            to_run.map(|alloc| (spec_of(alloc), BTreeSet::new())).collect();
         let mut live = BTreeSet::new();
         for alloc in state.allocs_of_node(node.id) {
             if alloc.desired == DesiredStatus::Run && !alloc.client.is_terminal() {
-                live.insert((&alloc.job, alloc.job_version, alloc.job_create_index));
+                live.insert(spec_of(alloc));
             }
-            if let Some(groups) = needed.get_mut(&spec_key(alloc)) {
+            if let Some(groups) = needed.get_mut(&spec_of(alloc)) {
                 groups.insert(&alloc.group);
             }
         }
@@ -338,7 +341,8 @@ impl Told {
             base.is_some() && live.contains(&(job, *version, *index))
         });
         let mut unsent = Vec::new();
-        for (key, groups) in needed {
+        for ((job, version, index), groups) in needed {
+            let key: SpecKey = (job.clone(), version, index);
             let has = |sent: &Sent| {
                 let group = |name: &&str| sent.groups.binary_search_by(|it| (**it).cmp(name)).is_ok();
                 base.is_some_and(|base| sent.generation <= base) && groups.iter().all(group)
