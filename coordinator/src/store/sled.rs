@@ -293,5 +293,5 @@ fn remove(folder: &Path) -> Result<(), StoreError> {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
+#[path = "tests/mod.rs"]
 mod tests;

@@ -70,7 +70,7 @@ pub enum Delta {
     ForgottenNode(NodeId, u64),
     /// An epoch in which this state decides, or has decided since it was last declared the truth.
     Epoch(u64),
-    /// An epoch of so long ago that every node is taken for knowing better.
+    /// An epoch that was overruled by an adoption, or is forgotten because so many followed.
     RemoveEpoch(u64),
 }
 

@@ -24,7 +24,8 @@ impl Lineage {
         self.0.contains(&held.epoch)
     }
 
-    /// Whether a node holds nothing, or what an operator has declared not to be the truth.
+    /// Whether a node holds nothing, or what an operator has declared not to be the truth, or what is of so long ago that
+    /// nobody can say who told it.
     pub fn is_overruled(&self, held: Held) -> bool {
         self.0.get_min().is_none_or(|first| held.epoch < *first)
     }
