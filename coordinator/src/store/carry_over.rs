@@ -102,7 +102,6 @@ impl Work {
         } else {
             self.close();
         }
-        memory::give_back();
         outcome
     }
 
@@ -169,15 +168,17 @@ impl Work {
         Ok(())
     }
 
+    /// What it needed goes back to the system before a thread of the database, which may start with the next opening, takes
+    /// it for a little of its own and keeps all of it.
     fn close(&mut self) {
         if let Some(db) = self.db.take() {
-            open::close(db);
+            open::close(db, &self.log);
+            memory::give_back();
         }
     }
 
     fn make_durable(&self) -> Result<(), StoreError> {
         self.db()?.flush()?;
-        open::keep_room(&self.log);
         self.log
             .sync_data()
             .map_err(|source| unreadable(&self.folder, source))

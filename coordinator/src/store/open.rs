@@ -21,11 +21,11 @@ use super::StoreError;
 const CACHE_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Bytes of a segment of sled's log.
-const SEGMENT: u64 = 512 * 1024;
+pub(super) const SEGMENT: u64 = 512 * 1024;
 
 /// How often, and after which pause, it is tried again to open a database that somebody holds.
-const LOOKS: u32 = 100;
-const LOOK: Duration = Duration::from_millis(20);
+const LOOKS: u32 = 1000;
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Each frees up to 512 things that nobody has any more.
 const COLLECTIONS: usize = 128;
@@ -97,9 +97,12 @@ pub(super) fn reopen(path: &Path) -> Result<Db, StoreError> {
     unlocked(path).map_err(|source| refused(path, source))
 }
 
-/// Closes a database. What it has replaced it leaves to whoever uses a database next, and that may be never.
-pub(super) fn close(db: Db) {
+/// Closes a database with this log, and keeps room for its next opening. What it has replaced it leaves to whoever uses a
+/// database next, and that may be never.
+pub(super) fn close(db: Db, log: &File) {
     drop(db);
+    await_release(log);
+    keep_room(log);
     for _ in 0..COLLECTIONS {
         crossbeam_epoch::pin().flush();
     }
@@ -138,6 +141,18 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// Waits until the threads of a database that was closed have let go of its log: they may still write to it, or cut it.
+fn await_release(log: &File) {
+    for _ in 0..LOOKS {
+        match rustix::fs::flock(log, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => thread::sleep(LOOK),
+            _ => break,
+        }
+    }
+    // Fails when it was not taken.
+    let _ = rustix::fs::flock(log, FlockOperation::Unlock);
+}
+
 /// Opens the database in `path` as soon as nobody holds it: threads of its own do so a little longer than whoever closed
 /// it.
 fn unlocked(path: &Path) -> sled::Result<Db> {
@@ -157,7 +172,7 @@ fn unlocked(path: &Path) -> sled::Result<Db> {
 /// fail because the disk is full by then. Where that cannot be done, it is as it would be without.
 pub(super) fn keep_room(log: &File) {
     let kept = log.metadata().and_then(|file| {
-        let end = file.len().next_multiple_of(SEGMENT);
+        let end = file.len().max(1).next_multiple_of(SEGMENT);
         Ok(rustix::fs::fallocate(log, FallocateFlags::empty(), 0, end)?)
     });
     if let Err(error) = kept {

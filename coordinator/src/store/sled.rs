@@ -150,7 +150,7 @@ impl SledStore {
         let files = self.files.as_mut().ok_or(StoreError::Closed)?;
         files.is_in_place()?;
         if let Some(db) = files.db.take() {
-            open::close(db);
+            open::close(db, &files.log);
         }
         files.look_after_carry_over()?;
         let (mut frame, mut newest) = (Frame::new(), None);

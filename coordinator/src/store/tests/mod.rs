@@ -3,6 +3,7 @@
 mod carry_over;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -106,6 +107,29 @@ fn what_was_committed_is_there_after_a_clean_end_and_after_a_kill() {
         assert_same(&again, &state);
     }
     assert_eq!((state.index, state.epoch, state.versions.len()), (10, 1, 10));
+}
+
+#[test]
+fn the_room_that_the_next_start_needs_is_kept_whenever_the_program_may_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let kept_in = |when: &str, copied: &str| {
+        let blocks = fs::metadata(path.join("db")).unwrap().blocks();
+        assert!(blocks * 512 >= open::SEGMENT, "{when}: {blocks} blocks");
+        copy(&path, &folder.path().join(copied));
+        loaded(&folder.path().join(copied))
+    };
+    let (mut store, _) = SledStore::open(&path).unwrap();
+    let (state, condition) = kept_in("at the start", "started");
+    assert_eq!((state.index, condition), (0, Condition::Sound));
+    for index in 1..=3 {
+        store.commit(&sample(index)).unwrap();
+        let (state, condition) = kept_in("after a commit", &format!("committed-{index}"));
+        assert_eq!((state.index, condition), (index, Condition::Sound));
+        store.files.as_mut().unwrap().carry_over_all().unwrap();
+        let (state, condition) = kept_in("after it was carried over", &format!("carried-{index}"));
+        assert_eq!((state.index, condition), (index, Condition::Sound));
+    }
 }
 
 #[test]
