@@ -218,7 +218,7 @@ pub(crate) fn promote(ledger: &mut Ledger, id: DeploymentId, groups: &BTreeSet<S
     let canaries: Vec<Arc<Allocation>> = ledger
         .state
         .allocs_of_job(&job)
-        .filter(|alloc| alloc.canary && alloc.deployment == Some(id) && groups.contains(&alloc.group))
+        .filter(|alloc| alloc.canary && alloc.deployment == Some(id) && groups.contains(&*alloc.group))
         .cloned()
         .collect();
     for alloc in canaries {
@@ -299,7 +299,7 @@ fn newest_stable(state: &State, job: &JobKey) -> Option<Arc<Job>> {
 /// How many canaries of the group are there and well.
 pub(crate) fn healthy_canaries(state: &State, deployment: &Deployment, group: &str) -> u64 {
     let canaries = state.allocs_of_job(&deployment.job).filter(|it| {
-        it.canary && it.deployment == Some(deployment.id) && it.group == group && !it.is_terminal()
+        it.canary && it.deployment == Some(deployment.id) && *it.group == *group && !it.is_terminal()
     });
     canaries
         .filter(|alloc| alloc.health.is_some_and(|it| it.healthy))

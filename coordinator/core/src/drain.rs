@@ -95,7 +95,7 @@ impl Drains {
         let mut marked = Vec::new();
         for group in job.groups() {
             let policy = group.migrate.clone().unwrap_or_default().policy();
-            let members = allocs.iter().filter(|alloc| alloc.group == group.name());
+            let members = allocs.iter().filter(|alloc| *alloc.group == *group.name());
             let turn = GroupTurn::of(members.map(AsRef::as_ref), &|node| self.contains(node));
             marked.extend(turn.to_mark(job.job_type(), group.count(), policy.max_parallel));
         }

@@ -81,7 +81,7 @@ fn evals_and_allocs(state: &State, ledger: &Ledger, options: &Options) -> Vec<De
         .allocs
         .values()
         .filter(|alloc| !allocs.contains(&alloc.id) && !alloc.is_terminal())
-        .flat_map(|alloc| alloc.previous.into_iter().chain(alloc.next))
+        .flat_map(|alloc| alloc.previous.get().into_iter().chain(alloc.next.get()))
         .collect();
     for id in neighbours {
         allocs.remove(&id);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
     Allocation, ByName, ClientStatus, DesiredStatus, DesiredTransition, EvalStatus, Evaluation, Job, Packed,
-    PlacementReport, Rare, Tally, TaskGroup, Trigger,
+    Phrase, PlacementReport, Rare, Seldom, Tally, TaskGroup, Trigger,
 };
 use holdfast_shared::time::Timestamp;
 
@@ -165,9 +165,9 @@ impl<'a> Plan<'a> {
             return;
         };
         alloc.desired = DesiredStatus::Stop;
-        stop.reason.clone_into(&mut alloc.desired_description);
+        alloc.desired_description = stop.reason.into();
         if stop.client == Some(ClientStatus::Lost) && alloc.client.on_lost() {
-            stop.reason.clone_into(&mut alloc.client_description);
+            alloc.client_description = stop.reason.into();
             alloc.client_history.push((ClientStatus::Lost, self.ledger.now));
         }
         let followup = alloc.followup_eval.take();
@@ -179,7 +179,7 @@ impl<'a> Plan<'a> {
     fn mark_unknown(&mut self, id: AllocId) {
         let Some(mut alloc) = self.alloc(id) else { return };
         if alloc.client.on_disconnect() {
-            reason::UNKNOWN.clone_into(&mut alloc.client_description);
+            alloc.client_description = reason::UNKNOWN.into();
             alloc
                 .client_history
                 .push((ClientStatus::Unknown, self.ledger.now));
@@ -205,7 +205,7 @@ impl<'a> Plan<'a> {
             .ledger
             .state
             .allocs_of_job(&self.eval.job)
-            .any(|it| it.followup_eval == Some(id) && !it.is_terminal());
+            .any(|it| it.followup_eval.get() == Some(id) && !it.is_terminal());
         if id != self.eval.id && !shared {
             cancel(self.ledger, id, "allocs reconnected");
         }
@@ -271,7 +271,7 @@ impl<'a> Plan<'a> {
                     self.delayed_eval(trigger, entry.at, "created for delayed rescheduling"),
                 )
             }));
-            alloc.followup_eval = Some(eval);
+            alloc.followup_eval = eval.into();
             self.ledger.put_alloc(alloc);
         }
     }
@@ -331,8 +331,8 @@ impl<'a> Plan<'a> {
             return;
         };
         alloc.desired = DesiredStatus::Evict;
-        alloc.desired_description = format!("Preempted by alloc ID {by}");
-        alloc.preempted_by = Some(by);
+        alloc.desired_description = format!("Preempted by alloc ID {by}").as_str().into();
+        alloc.preempted_by = by.into();
         self.preempted.insert(alloc.job.clone());
         self.ledger.decide_alloc(alloc);
     }
@@ -420,7 +420,7 @@ impl<'a> Plan<'a> {
     /// Ties the allocation to the one it replaces.
     fn link(&mut self, place: &Place, alloc: &Allocation) {
         if let Some(mut previous) = place.replaces.and_then(|id| self.alloc(id)) {
-            previous.next = Some(alloc.id);
+            previous.next = alloc.id.into();
             self.ledger.put_alloc(previous);
         }
     }
@@ -443,32 +443,32 @@ impl<'a> Plan<'a> {
         let is_canary = place.kind == PlaceKind::Canary || previous.as_ref().is_some_and(inherits);
         Allocation {
             id: AllocId::generate(&mut self.ledger.ids),
-            name: place.name.clone(),
+            name: place.name.as_str().into(),
             job: self.eval.job.clone(),
             job_version: job.version(),
             job_create_index: job.create_index(),
-            group: place.group.clone(),
+            group: place.group.as_str().into(),
             node: placement.node,
             eval: self.eval.id,
             desired: DesiredStatus::Run,
-            desired_description: String::new(),
+            desired_description: Phrase::default(),
             transition: DesiredTransition::default(),
             client: ClientStatus::Pending,
-            client_description: String::new(),
+            client_description: Phrase::default(),
             client_history: Rare::default(),
             task_states: ByName::default(),
             deployment,
             health: None,
             canary: is_canary && deployment.is_some(),
-            followup_eval: None,
-            previous: place.replaces,
-            next: None,
+            followup_eval: Seldom::default(),
+            previous: place.replaces.into(),
+            next: Seldom::default(),
             reschedules,
             resources: placement.resources,
             ports: placement.ports.into(),
             network: None,
             report: Packed::of(&placement.report),
-            preempted_by: None,
+            preempted_by: Seldom::default(),
             create_index: 0,
             modify_index: 0,
             alloc_modify_index: 0,

@@ -88,7 +88,7 @@ fn merge(alloc: &mut Allocation, entry: &AllocReport, now: Timestamp, index: u64
     if !expected {
         return;
     }
-    entry.description.clone_into(&mut alloc.client_description);
+    alloc.client_description = entry.description.as_str().into();
     let away = alloc.last_unknown().is_some_and(|(_, newest)| newest);
     if alloc.client == ClientStatus::Failed && before != ClientStatus::Failed && !away {
         alloc.client_history.push((ClientStatus::Failed, now));

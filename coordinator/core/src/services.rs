@@ -171,7 +171,7 @@ impl Source<'_> {
             ),
             "NOMAD_ALLOC_ID" => alloc.id.to_string(),
             "NOMAD_SHORT_ALLOC_ID" => alloc.id.short(),
-            "NOMAD_ALLOC_NAME" => alloc.name.clone(),
+            "NOMAD_ALLOC_NAME" => alloc.name.to_string(),
             "NOMAD_ALLOC_INDEX" => alloc.index()?.to_string(),
             "NOMAD_NAMESPACE" => alloc.job.namespace.to_string(),
             "NOMAD_REGION" => job.region().to_owned(),

@@ -69,7 +69,7 @@ fn view(state: &Snapshot, node: NodeId, verdict: Verdict) -> NodeExplanation {
                 .iter()
                 .map(|(component, value)| (component.as_str().to_owned(), value))
                 .collect(),
-            norm_score: score.norm_score,
+            norm_score: score.norm_score(),
             ..view
         },
     }

@@ -31,7 +31,7 @@ pub(super) fn record(delta: &Delta, before: &State) {
         Delta::RemoveCredential(node) => info!(node = %node, "credential revoked"),
         Delta::Allocation(it) => info!(
             alloc = %it.id, name = it.name, job = %it.job, version = it.job_version, node = %it.node,
-            desired = %it.desired, status = %it.client, reason = it.desired_description, "allocation"
+            desired = %it.desired, status = %it.client, reason = &*it.desired_description, "allocation"
         ),
         Delta::RemoveAllocation(id) => info!(alloc = %id, "allocation forgotten"),
         Delta::Evaluation(it) => info!(

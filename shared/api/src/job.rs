@@ -171,7 +171,7 @@ impl JobSummary {
             modify_index = modify_index.max(alloc.modify_index);
             if alloc.job_create_index == job.create_index() {
                 summary
-                    .entry(alloc.group.clone())
+                    .entry(alloc.group.to_string())
                     .or_default()
                     .count(alloc.client);
             }

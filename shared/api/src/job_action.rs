@@ -212,7 +212,7 @@ impl JobScaleStatus {
             task_groups: groups.map(|it| (it.name().to_owned(), group(it))).collect(),
         };
         for alloc in allocs.into_iter().filter(|it| !it.is_terminal() && !it.canary) {
-            if let Some(group) = status.task_groups.get_mut(&alloc.group) {
+            if let Some(group) = status.task_groups.get_mut(&*alloc.group) {
                 group.count(alloc);
             }
         }

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::by_name::ByName;
 use super::packed::Packed;
-use super::placement::PlacementReport;
+use super::phrase::Phrase;
+use super::placement::{NodeScore, PlacementReport};
 use super::rare::Rare;
+use super::seldom::Seldom;
 use crate::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use crate::time::{Duration, Timestamp};
 use crate::transitions;
@@ -105,7 +107,7 @@ pub struct Allocation {
     /// The allocation.
     pub id: AllocId,
     /// `<job>.<group>[<index>]`.
-    pub name: String,
+    pub name: Box<str>,
     /// The job.
     pub job: JobKey,
     /// The version of the job it runs.
@@ -113,7 +115,7 @@ pub struct Allocation {
     /// Index at which its job was first registered; a purged and registered job starts anew.
     pub job_create_index: u64,
     /// The group.
-    pub group: String,
+    pub group: Box<str>,
     /// The node it is bound to.
     pub node: NodeId,
     /// The evaluation that placed it.
@@ -121,13 +123,13 @@ pub struct Allocation {
     /// What the coordinator wants.
     pub desired: DesiredStatus,
     /// Why.
-    pub desired_description: String,
+    pub desired_description: Phrase,
     /// What the operator or the drain asked for.
     pub transition: DesiredTransition,
     /// What the agent reports.
     pub client: ClientStatus,
     /// In words.
-    pub client_description: String,
+    pub client_description: Phrase,
     /// The coordinator's record of when `client` became `unknown` or `running` again, oldest first.
     pub client_history: Rare<(ClientStatus, Timestamp)>,
     /// Its tasks, by name.
@@ -139,11 +141,11 @@ pub struct Allocation {
     /// Whether it is an unpromoted canary.
     pub canary: bool,
     /// The evaluation that will place its replacement later.
-    pub followup_eval: Option<EvalId>,
+    pub followup_eval: Seldom<EvalId>,
     /// The allocation it replaces.
-    pub previous: Option<AllocId>,
+    pub previous: Seldom<AllocId>,
     /// The allocation that replaces it.
-    pub next: Option<AllocId>,
+    pub next: Seldom<AllocId>,
     /// How often and why it was rescheduled, oldest first.
     pub reschedules: Rare<RescheduleEvent>,
     /// What it takes of its node.
@@ -155,7 +157,7 @@ pub struct Allocation {
     /// Why it was placed where it is.
     pub report: Packed<PlacementReport>,
     /// The allocation that pushed it out.
-    pub preempted_by: Option<AllocId>,
+    pub preempted_by: Seldom<AllocId>,
     /// Index of creation.
     pub create_index: u64,
     /// Index of the last change.
@@ -196,7 +198,7 @@ impl Allocation {
 
     /// The best normalized score recorded when it was placed: the node's rank for this allocation.
     pub fn node_rank(&self) -> Option<f64> {
-        self.report.open().scores.first().map(|entry| entry.norm_score)
+        self.report.open().scores.first().map(NodeScore::norm_score)
     }
 }
 
@@ -368,8 +370,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_with_its_two_counters_takes_no_more_than_512_bytes() {
-        // There are tens of thousands, and allocators round up: to 640 from there.
-        assert!(size_of::<Allocation>() + 2 * size_of::<usize>() <= 512);
+    fn a_record_with_its_two_counters_takes_no_more_than_384_bytes() {
+        // There are tens of thousands, and allocators round up: to 448 from there.
+        assert!(size_of::<Allocation>() + 2 * size_of::<usize>() <= 384);
     }
 }

@@ -16,11 +16,13 @@ pub mod job;
 pub mod network;
 pub mod node;
 mod packed;
+mod phrase;
 pub mod placement;
 pub mod policy;
 mod rare;
 pub mod restart;
 pub mod scheduling;
+mod seldom;
 pub mod service;
 pub mod shared;
 pub mod task;
@@ -45,6 +47,7 @@ pub use node::{
     HostNetwork, HostVolume, LastDrain, MetaChanges, Node, NodeDevice, NodeEvent, NodeResources, NodeStatus,
 };
 pub use packed::Packed;
+pub use phrase::Phrase;
 pub use placement::{Component, NodeScore, PlacementReport, Scores};
 pub use policy::{
     DelayFunction, Disconnect, DisconnectPolicy, HealthPolicy, Migrate, MigratePolicy, ReconcileStrategy,
@@ -53,6 +56,7 @@ pub use policy::{
 pub use rare::Rare;
 pub use restart::{RestartDecision, RestartWindow};
 pub use scheduling::{NodePool, PoolScheduling, Preemption, SchedulerAlgorithm, SchedulerConfiguration};
+pub use seldom::Seldom;
 pub use service::{Check, CheckRestart, Registration, Service};
 pub use shared::Shared;
 pub use task::{

@@ -49,8 +49,13 @@ pub struct NodeScore {
     pub node: NodeId,
     /// What counted.
     pub scores: Scores,
-    /// The mean of that: the node's rank.
-    pub norm_score: f64,
+}
+
+impl NodeScore {
+    /// The mean of what counted: the node's rank.
+    pub fn norm_score(&self) -> f64 {
+        self.scores.mean()
+    }
 }
 
 /// A component of a node's score; in the order in which they are added up.
@@ -193,7 +198,6 @@ mod tests {
         report.scores.push(NodeScore {
             node: NodeId(1),
             scores,
-            norm_score: scores.mean(),
         });
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["constraint_filtered"], serde_json::json!({"a": 1, "b": 2}));
@@ -201,7 +205,7 @@ mod tests {
             json["scores"][0]["scores"],
             serde_json::json!({"binpack": 0.5, "node-affinity": 0.0})
         );
-        assert_eq!(json["scores"][0]["norm_score"], 0.25);
+        assert_eq!(report.scores[0].norm_score(), 0.25);
         assert_eq!(serde_json::from_value::<PlacementReport>(json).unwrap(), report);
         assert_eq!(Packed::of(&report).open(), report);
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use holdfast_shared::id::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 use holdfast_shared::model::{
-    AllocHealth, Allocation, ByName, ClientStatus, Deployment, DeploymentGroup, DeploymentStatus,
-    DesiredStatus, DesiredTransition, Disconnect, Job, NodeScore, NodeStatus, Packed, PlacementReport, Rare,
-    Reschedule, RescheduleEvent, Restart, Scores, Task, TaskGroup, TaskResources, TaskRunState, TaskState,
-    Update,
+    AllocHealth, Allocation, ByName, ClientStatus, Component, Deployment, DeploymentGroup, DeploymentStatus,
+    DesiredStatus, DesiredTransition, Disconnect, Job, NodeScore, NodeStatus, Packed, Phrase,
+    PlacementReport, Rare, Reschedule, RescheduleEvent, Restart, Scores, Seldom, Task, TaskGroup,
+    TaskResources, TaskRunState, TaskState, Update,
 };
 use holdfast_shared::time::{Duration, Timestamp};
 use serde_json::Value;
@@ -206,28 +206,31 @@ pub(super) fn alloc(value: &Value, group: &str, now: Timestamp, ids: &mut Ids) -
     if value["failed_at_s"].is_i64() && history.is_empty() {
         history.push((ClientStatus::Failed, time(&value["failed_at_s"])));
     }
-    let scores = value["score"].as_f64().map(|score| NodeScore {
-        node: NodeId(0),
-        scores: Scores::default(),
-        norm_score: score,
+    let scores = value["score"].as_f64().map(|score| {
+        let mut scores = Scores::default();
+        scores.set(Component::Binpack, score);
+        NodeScore {
+            node: NodeId(0),
+            scores,
+        }
     });
     Allocation {
         id: AllocId(id("id").unwrap_or(0)),
-        name: value["name"].as_str().unwrap_or_default().to_owned(),
+        name: value["name"].as_str().unwrap_or_default().into(),
         job: JobKey::new("default", "edge"),
         job_version: value["version"].as_u64().unwrap_or(0),
         job_create_index: value["create_index"].as_u64().unwrap_or(0),
-        group: group.to_owned(),
+        group: group.into(),
         node: NodeId(id("node").unwrap_or(0)),
         eval: EvalId(0),
         desired: desired(value["desired"].as_str().unwrap_or_default()),
-        desired_description: String::new(),
+        desired_description: Phrase::default(),
         transition: DesiredTransition {
             migrate: value["migrate"].as_bool().unwrap_or(false),
             ..DesiredTransition::default()
         },
         client: status,
-        client_description: String::new(),
+        client_description: Phrase::default(),
         client_history: history.into(),
         task_states: task_states(value),
         deployment: id("deployment").map(DeploymentId),
@@ -237,9 +240,9 @@ pub(super) fn alloc(value: &Value, group: &str, now: Timestamp, ids: &mut Ids) -
             modify_index: 1,
         }),
         canary: value["canary"].as_bool().unwrap_or(false),
-        followup_eval: id("followup_eval").map(EvalId),
-        previous: id("prev").map(AllocId),
-        next: id("next").map(AllocId),
+        followup_eval: id("followup_eval").map(EvalId).into(),
+        previous: id("prev").map(AllocId).into(),
+        next: id("next").map(AllocId).into(),
         reschedules: events(&value["resched_events"]).into(),
         resources: Arc::new(TaskResources::default()),
         ports: Rare::default(),
@@ -248,7 +251,7 @@ pub(super) fn alloc(value: &Value, group: &str, now: Timestamp, ids: &mut Ids) -
             scores: scores.into_iter().collect(),
             ..PlacementReport::default()
         }),
-        preempted_by: None,
+        preempted_by: Seldom::default(),
         create_index: 1,
         modify_index: 1,
         alloc_modify_index: 1,

@@ -515,7 +515,7 @@ impl<'a> Story<'a> {
         }
         let names = |stopped: bool| -> BTreeSet<&str> {
             let some = canaries.iter().filter(|it| it.is_server_terminal() == stopped);
-            some.map(|it| it.name.as_str()).collect()
+            some.map(|it| &*it.name).collect()
         };
         if expect["canaries_placed"].is_u64() && names(true) != names(false) {
             check.fail("canaries were placed under other names");

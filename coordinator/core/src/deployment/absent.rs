@@ -20,7 +20,7 @@ pub(super) fn undecided<'a>(
 ) -> impl Iterator<Item = &'a Arc<Allocation>> {
     let members = state
         .allocs_of_job(&deployment.job)
-        .filter(move |it| it.deployment == Some(deployment.id) && it.group == group);
+        .filter(move |it| it.deployment == Some(deployment.id) && *it.group == *group);
     members.filter(|alloc| alloc.health.is_none() && !alloc.is_terminal())
 }
 
@@ -68,7 +68,7 @@ pub(super) fn replace_absent(ledger: &mut Ledger, job: &JobKey, waiting: Vec<All
     let eval = ledger.evaluate(job, Trigger::AllocReschedule);
     for mut alloc in waiting {
         if alloc.next.is_none() {
-            alloc.followup_eval = Some(eval);
+            alloc.followup_eval = eval.into();
         }
         ledger.put_alloc(alloc);
     }

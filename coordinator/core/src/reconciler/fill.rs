@@ -156,7 +156,7 @@ impl<'a> GroupTurn<'a> {
                 if shared || missing > 0 {
                     missing -= usize::from(!shared);
                     known += 1;
-                    let place = self.wanted(lost.name.clone(), Some(lost), PlaceKind::Lost);
+                    let place = self.wanted(lost.name.to_string(), Some(lost), PlaceKind::Lost);
                     self.out.places.push(place);
                     self.counts.place += 1;
                 }
@@ -176,7 +176,7 @@ impl<'a> GroupTurn<'a> {
     }
 
     fn place_anew(&mut self, alloc: &'a Allocation, delay: Duration) {
-        let place = self.wanted(alloc.name.clone(), Some(alloc), PlaceKind::Reschedule(delay));
+        let place = self.wanted(alloc.name.to_string(), Some(alloc), PlaceKind::Reschedule(delay));
         self.out.places.push(place);
         self.counts.place += 1;
         self.counts.reschedule_now += 1;
@@ -230,7 +230,7 @@ impl<'a> GroupTurn<'a> {
                 surplus -= 1;
             }
             if !alloc.transition.migrate_without_placement && !is_surplus {
-                let place = self.wanted(alloc.name.clone(), Some(alloc), PlaceKind::Migrate);
+                let place = self.wanted(alloc.name.to_string(), Some(alloc), PlaceKind::Migrate);
                 self.out.places.push(place);
             }
             self.out.stops.push(Stop {
@@ -257,7 +257,7 @@ impl<'a> GroupTurn<'a> {
             self.rollout.limit(self.allocs, placed, self.group.count())
         };
         for alloc in destructive.iter().take(limit) {
-            let place = self.wanted(alloc.name.clone(), Some(alloc), PlaceKind::Update);
+            let place = self.wanted(alloc.name.to_string(), Some(alloc), PlaceKind::Update);
             self.out.destructive.push(place);
             self.counts.destructive += 1;
         }

@@ -212,7 +212,7 @@ impl<'a> GroupTurn<'a> {
     }
 
     fn untainted(&self, alloc: &Allocation) -> Option<Fate> {
-        let due = alloc.followup_eval == Some(self.input.eval);
+        let due = alloc.followup_eval.get() == Some(self.input.eval);
         match alloc.client {
             ClientStatus::Complete | ClientStatus::Lost => None,
             ClientStatus::Pending | ClientStatus::Running => Some(Fate::Known),
@@ -225,6 +225,7 @@ impl<'a> GroupTurn<'a> {
                 let decision = reschedule::decide(self.reschedule.as_ref(), alloc, failed_at, when);
                 let arranged = alloc
                     .followup_eval
+                    .get()
                     .is_some_and(|id| !due && (self.input.is_pending)(id));
                 Some(Fate::Failed(match decision {
                     Decision::Later(_) if arranged => Decision::Never,
@@ -233,7 +234,11 @@ impl<'a> GroupTurn<'a> {
             }
             ClientStatus::Unknown => {
                 // Its follow-up evaluation is this one, or came at a time when nothing could be done.
-                let due = due || alloc.followup_eval.is_some_and(|id| !(self.input.is_pending)(id));
+                let due = due
+                    || alloc
+                        .followup_eval
+                        .get()
+                        .is_some_and(|id| !(self.input.is_pending)(id));
                 let replace = due && self.policy.replace && !self.rollout.holds(alloc);
                 let delay = self.next_delay(alloc, self.input.now);
                 Some(Fate::Away(if replace {

@@ -188,14 +188,14 @@ pub fn reconcile(input: &ReconcileInput<'_>) -> (Changes, Report) {
     let current = deployment_of(input, job, &mut changes);
     let mut created = Vec::new();
     let mut finished = current.is_some_and(|it| it.status.is_active());
-    let mut names: BTreeSet<&str> = input.allocs.iter().map(|alloc| alloc.group.as_str()).collect();
+    let mut names: BTreeSet<&str> = input.allocs.iter().map(|alloc| &*alloc.group).collect();
     names.extend(job.iter().flat_map(|job| job.groups()).map(|group| group.name()));
     for name in names {
         let allocs: Vec<&Allocation> = input
             .allocs
             .iter()
             .map(Arc::as_ref)
-            .filter(|alloc| alloc.group == name)
+            .filter(|alloc| *alloc.group == *name)
             .collect();
         let counts = report.groups.or_default(name);
         let wanted = job.and_then(|job| job.group(name).map(|group| (job, group)));

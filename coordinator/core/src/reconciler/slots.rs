@@ -29,8 +29,8 @@ pub(super) fn slots<'a>(allocs: &[&'a Allocation]) -> Vec<Slot<'a>> {
     let mut followers: BTreeMap<AllocId, BTreeSet<AllocId>> = BTreeMap::new();
     let mut has_origin: BTreeSet<AllocId> = BTreeSet::new();
     let links = allocs.iter().flat_map(|alloc| {
-        let back = alloc.previous.map(|previous| (previous, alloc.id));
-        let forth = alloc.next.map(|next| (alloc.id, next));
+        let back = alloc.previous.get().map(|previous| (previous, alloc.id));
+        let forth = alloc.next.get().map(|next| (alloc.id, next));
         back.into_iter().chain(forth)
     });
     for (from, to) in

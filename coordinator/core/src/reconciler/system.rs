@@ -182,7 +182,7 @@ impl SystemTurn<'_> {
             Change::Destructive if self.update_budget > 0 => {
                 self.update_budget -= 1;
                 self.outdated += 1;
-                let place = self.place(alloc.name.clone(), Some(alloc), alloc.node, PlaceKind::Update);
+                let place = self.place(alloc.name.to_string(), Some(alloc), alloc.node, PlaceKind::Update);
                 changes.destructive.push(place);
                 counts.destructive += 1;
             }
@@ -201,7 +201,7 @@ impl SystemTurn<'_> {
         eligible: bool,
         (changes, counts): (&mut Changes, &mut PlanCounts),
     ) {
-        let due = alloc.followup_eval == Some(self.input.eval);
+        let due = alloc.followup_eval.get() == Some(self.input.eval);
         let when = reschedule::decide(
             Some(&RETRY),
             alloc,
@@ -218,13 +218,13 @@ impl SystemTurn<'_> {
                 counts.stop += 1;
                 if eligible {
                     let kind = PlaceKind::Reschedule(delay);
-                    let place = self.place(alloc.name.clone(), Some(alloc), alloc.node, kind);
+                    let place = self.place(alloc.name.to_string(), Some(alloc), alloc.node, kind);
                     changes.places.push(place);
                     counts.place += 1;
                     counts.reschedule_now += 1;
                 }
             }
-            Decision::Later(_) if alloc.followup_eval.is_some_and(self.input.is_pending) => {}
+            Decision::Later(_) if alloc.followup_eval.get().is_some_and(self.input.is_pending) => {}
             Decision::Later(at) => {
                 changes.later.push(Later { alloc: alloc.id, at });
                 counts.reschedule_later += 1;

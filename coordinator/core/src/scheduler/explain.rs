@@ -169,6 +169,6 @@ mod tests {
             panic!("{verdicts:?}");
         };
         assert_eq!(score.node, NodeId(5));
-        assert!(score.norm_score > 0.0);
+        assert!(score.norm_score() > 0.0);
     }
 }

@@ -249,7 +249,6 @@ pub(super) fn top_scores(fleet: &Fleet, taken: &[Candidate], chosen: &Candidate)
     scores.extend([chosen].into_iter().chain(top).map(|it| NodeScore {
         node: fleet.id(it.row),
         scores: it.scores,
-        norm_score: it.norm,
     }));
     scores
 }

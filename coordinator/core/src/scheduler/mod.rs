@@ -180,7 +180,7 @@ impl<'a> Scheduler<'a> {
             && self.stopped.insert(id)
             && let Some(row) = fleet.row(alloc.node)
         {
-            let at = (row, alloc.group.as_str());
+            let at = (row, &*alloc.group);
             self.recount(at, |uses| uses.stopped += 1, |number| *number -= 1);
         }
     }
@@ -192,7 +192,7 @@ impl<'a> Scheduler<'a> {
             && let Some(row) = fleet.row(alloc.node)
         {
             fleet.withhold(alloc);
-            let at = (row, alloc.group.as_str());
+            let at = (row, &*alloc.group);
             self.recount(at, |uses| uses.stopped -= 1, |number| *number += 1);
         }
     }
@@ -377,7 +377,7 @@ impl<'a> Scheduler<'a> {
         let stays = self
             .stored(job)
             .filter(|alloc| !self.stopped.contains(&alloc.id))
-            .filter_map(|alloc| Some((fleet.row(alloc.node)?, alloc.group.as_str())));
+            .filter_map(|alloc| Some((fleet.row(alloc.node)?, &*alloc.group)));
         let placed = self.placed.iter().copied();
         stays.chain(placed)
     }

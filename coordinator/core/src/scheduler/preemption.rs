@@ -13,7 +13,7 @@ use super::terms::Terms;
 use crate::state::State;
 
 /// The names of groups that lost allocations in an evaluation, and how many.
-pub(super) type Gone = BTreeMap<(JobKey, String), i64>;
+pub(super) type Gone = BTreeMap<(JobKey, Box<str>), i64>;
 
 /// Looking for nodes on which others give way.
 pub(super) struct Evicting<'l> {

@@ -51,7 +51,7 @@ pub struct State {
     pub pools: OrdMap<String, Arc<NodePool>>,
     /// The newest generation that nodes were sent before they were forgotten.
     pub forgotten: OrdMap<NodeId, u64>,
-    allocs_by_job: OrdMap<JobKey, OrdSet<AllocId>>,
+    allocs_by_job: OrdSet<(JobKey, AllocId)>,
     allocs_by_node: OrdSet<(NodeId, AllocId)>,
     evals_by_job: OrdSet<(JobKey, EvalId)>,
     deployments_by_job: OrdSet<(JobKey, DeploymentId)>,
@@ -172,26 +172,15 @@ impl State {
     fn apply_indexed(&mut self, delta: &Delta) {
         match delta {
             Delta::Allocation(alloc) => {
-                // Most changes are of allocations that are known: they cost no copy of a key.
-                match self.allocs_by_job.get_mut(&alloc.job) {
-                    Some(ids) => ids.insert(alloc.id),
-                    None => {
-                        let ids = OrdSet::unit(alloc.id);
-                        self.allocs_by_job.insert(alloc.job.clone(), ids);
-                        None
-                    }
-                };
-                self.allocs_by_node.insert((alloc.node, alloc.id));
-                self.allocs.insert(alloc.id, Arc::clone(alloc));
+                // It stays with its job and on its node.
+                if self.allocs.insert(alloc.id, Arc::clone(alloc)).is_none() {
+                    self.allocs_by_job.insert((alloc.job.clone(), alloc.id));
+                    self.allocs_by_node.insert((alloc.node, alloc.id));
+                }
             }
             Delta::RemoveAllocation(id) => {
                 if let Some(alloc) = self.allocs.remove(id) {
-                    if let Some(ids) = self.allocs_by_job.get_mut(&alloc.job) {
-                        ids.remove(id);
-                        if ids.is_empty() {
-                            self.allocs_by_job.remove(&alloc.job);
-                        }
-                    }
+                    self.allocs_by_job.remove(&(alloc.job.clone(), *id));
                     self.allocs_by_node.remove(&(alloc.node, *id));
                 }
             }
@@ -267,13 +256,20 @@ impl State {
 
     /// The allocations of a job, ordered by id.
     pub fn allocs_of_job<'a>(&'a self, key: &JobKey) -> impl Iterator<Item = &'a Arc<Allocation>> + use<'a> {
-        let ids = self.allocs_by_job.get(key);
-        ids.into_iter().flatten().filter_map(|id| self.allocs.get(id))
+        self.alloc_ids_of_job(key).filter_map(|id| self.allocs.get(id))
     }
 
     /// How many allocations a job has.
     pub fn alloc_count_of_job(&self, key: &JobKey) -> usize {
-        self.allocs_by_job.get(key).map_or(0, OrdSet::len)
+        self.alloc_ids_of_job(key).count()
+    }
+
+    fn alloc_ids_of_job<'a>(&'a self, key: &JobKey) -> impl Iterator<Item = &'a AllocId> + use<'a> {
+        let key = key.clone();
+        self.allocs_by_job
+            .range((key.clone(), AllocId(0))..)
+            .take_while(move |(job, _)| *job == key)
+            .map(|(_, id)| id)
     }
 
     /// The allocations of a node, ordered by id.

@@ -134,10 +134,10 @@ fn a_batch_job_is_done_when_it_has_succeeded_and_fails_after_its_attempts() {
     job.canonicalize();
     fleet.run(&job);
     let status = |fleet: &Fleet| fleet.core.state().jobs[&key()].status.clone();
-    let first = fleet.alloc("web", |it| it.name == "web.app[0]").id;
+    let first = fleet.alloc("web", |it| *it.name == *"web.app[0]").id;
     fleet.becomes(first, ClientStatus::Complete);
     assert_eq!(status(&fleet).as_deref(), Some("running"));
-    let second = fleet.alloc("web", |it| it.name == "web.app[1]").id;
+    let second = fleet.alloc("web", |it| *it.name == *"web.app[1]").id;
     fleet.becomes(second, ClientStatus::Failed);
     fleet.advance(Duration::from_secs(6));
     // One more attempt is allowed; what has succeeded is not run again.

@@ -132,17 +132,17 @@ fn a_failed_allocation_is_placed_anew_after_its_delay_and_elsewhere() {
     let second = fleet.alloc("web", |it| it.id != first.id);
     assert_ne!(second.node, first.node);
     assert_eq!(
-        (second.name.as_str(), second.previous),
+        (&*second.name, second.previous.get()),
         ("web.app[0]", Some(first.id))
     );
     assert_eq!(second.reschedules.len(), 1);
     let first = fleet.alloc("web", |it| it.id == first.id);
     assert_eq!(
-        (first.desired, first.next),
+        (first.desired, first.next.get()),
         (DesiredStatus::Stop, Some(second.id))
     );
     assert_eq!(
-        first.desired_description,
+        &*first.desired_description,
         "alloc was rescheduled because it failed"
     );
 }

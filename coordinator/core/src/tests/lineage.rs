@@ -344,7 +344,7 @@ fn a_node_is_sent_the_groups_that_it_has_something_of_and_those_once() {
         ["a", "b"],
         "it takes the lost one's place"
     );
-    let a = fleet.alloc("web", |alloc| alloc.group == "a").id;
+    let a = fleet.alloc("web", |alloc| *alloc.group == *"a").id;
     fleet
         .command(Command::StopAllocation {
             id: a,

@@ -100,7 +100,11 @@ fn a_stopped_allocation_is_replaced_by_one_that_it_leads_to() {
         assert_eq!(old.desired, DesiredStatus::Stop, "{kind}");
         assert!(old.transition.no_shutdown_delay);
         let new = fleet.alloc("web", |it| it.id != alloc.id);
-        assert_eq!((old.next, new.previous), (Some(new.id), Some(old.id)), "{kind}");
+        assert_eq!(
+            (old.next.get(), new.previous.get()),
+            (Some(new.id), Some(old.id)),
+            "{kind}"
+        );
         assert_eq!((new.desired, new.name), (DesiredStatus::Run, old.name), "{kind}");
         // Once more changes nothing.
         fleet.command(stop).unwrap();

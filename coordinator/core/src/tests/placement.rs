@@ -59,9 +59,9 @@ fn a_job_of_higher_priority_pushes_out_what_it_needs_and_says_so() {
     let victims = evicted(&fleet);
     assert_eq!(victims.len(), 1, "{victims:?}");
     assert_eq!(&*victims[0].job.id, "lower");
-    assert_eq!(victims[0].preempted_by, Some(high.id));
+    assert_eq!(victims[0].preempted_by.get(), Some(high.id));
     assert_eq!(
-        victims[0].desired_description,
+        &*victims[0].desired_description,
         format!("Preempted by alloc ID {}", high.id)
     );
     let names: Vec<&str> = high.report.open().scores[0]

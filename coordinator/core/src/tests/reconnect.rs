@@ -1,6 +1,8 @@
 //! Nodes that go out of contact and come back, and which copy of an allocation lives on.
 
-use holdfast_shared::model::{Allocation, ClientStatus, DesiredStatus, NodeStatus, Packed};
+use holdfast_shared::model::{
+    Allocation, ClientStatus, Component, DesiredStatus, NodeStatus, Packed, Scores,
+};
 use holdfast_shared::time::Duration;
 use serde_json::{Value, json};
 
@@ -48,7 +50,7 @@ fn a_disconnected_original_is_replaced_after_its_delay_and_wins_when_it_is_back(
     fleet.advance(Duration::from_secs(2));
     let replacement = fleet.alloc("edge", |it| it.id != original.id);
     assert_eq!(
-        (replacement.client, replacement.previous),
+        (replacement.client, replacement.previous.get()),
         (ClientStatus::Running, Some(original.id))
     );
     assert_eq!(
@@ -71,7 +73,7 @@ fn a_disconnected_original_is_replaced_after_its_delay_and_wins_when_it_is_back(
         (DesiredStatus::Stop, ClientStatus::Complete)
     );
     assert_eq!(
-        second.desired_description,
+        &*second.desired_description,
         "alloc not needed due to disconnected client reconnect"
     );
     let services: Vec<_> = fleet.core.state().service("default", "edge-web").collect();
@@ -214,7 +216,7 @@ fn a_replacement_that_a_deployment_held_up_comes_when_the_deployment_ends() {
         .unwrap();
     let replacement = fleet.alloc("edge", |it| it.id != original.id);
     assert_eq!(
-        (replacement.client, replacement.previous),
+        (replacement.client, replacement.previous.get()),
         (ClientStatus::Running, Some(original.id))
     );
 }
@@ -292,7 +294,8 @@ fn doubled(adjust: impl FnOnce(&mut Allocation, &mut Allocation)) -> Fleet {
 
 fn rank(alloc: &mut Allocation, rank: f64) {
     let mut report = alloc.report.open();
-    report.scores[0].norm_score = rank;
+    report.scores[0].scores = Scores::default();
+    report.scores[0].scores.set(Component::Binpack, rank);
     alloc.report = Packed::of(&report);
 }
 

@@ -112,7 +112,7 @@ impl From<&model::NodeScore> for NodeScoreMeta {
             scores: scores
                 .map(|(component, score)| (component.as_str().to_owned(), score))
                 .collect(),
-            norm_score: it.norm_score,
+            norm_score: it.norm_score(),
         }
     }
 }

@@ -260,7 +260,7 @@ fn every_part_was_done(state: &State, key: &JobKey, job: &Job) -> Option<String>
     (0..job.groups()[0].count())
         .map(|index| format!("{}.g[{index}]", key.id))
         .find(|name| {
-            let mut parts = state.allocs_of_job(key).filter(|alloc| alloc.name == *name);
+            let mut parts = state.allocs_of_job(key).filter(|alloc| *alloc.name == **name);
             !parts.any(|alloc| is_or_was_done(alloc, job))
         })
         .map(|name| format!("has not done {name}"))

@@ -27,7 +27,7 @@ impl Invariants {
 
     /// An allocation is pushed out by another one.
     pub(super) fn on_pushed_out(&mut self, state: &State, alloc: &Allocation) {
-        let by = alloc.preempted_by.and_then(|id| state.allocs.get(&id));
+        let by = alloc.preempted_by.get().and_then(|id| state.allocs.get(&id));
         let priority = |alloc: &Allocation| state.job_of(alloc).map(|job| job.priority());
         let Some((winner, loser)) = by.and_then(|by| priority(by)).zip(priority(alloc)) else {
             return;

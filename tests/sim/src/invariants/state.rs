@@ -188,7 +188,7 @@ fn nodes_are_never_overcommitted(state: &State, node: &Node, found: &mut Found) 
 /// S7: when one of two copies ends because of the other, the newer version lives on.
 fn newer_versions_live_on(state: &State, old: &Allocation, new: &Allocation, found: &mut Found) {
     let ends = old.desired == DesiredStatus::Run && new.desired != DesiredStatus::Run;
-    if !ends || new.desired_description != RECONNECTED {
+    if !ends || *new.desired_description != *RECONNECTED {
         return;
     }
     let age = |alloc: &Allocation| (alloc.job_create_index, alloc.job_version);
@@ -245,7 +245,7 @@ fn deployments_keep_their_pace(state: &State, id: holdfast_shared::id::Deploymen
         let of_group = || {
             state
                 .allocs_of_job(&deployment.job)
-                .filter(|it| it.deployment == Some(id) && it.group == *name && !it.is_terminal())
+                .filter(|it| it.deployment == Some(id) && *it.group == *name && !it.is_terminal())
         };
         // One that is out of contact is replaced, and either may go when it is back.
         let canaries: Vec<_> = of_group()
@@ -262,9 +262,11 @@ fn deployments_keep_their_pace(state: &State, id: holdfast_shared::id::Deploymen
             found.push(("S8", text));
         }
         let replaces = |alloc: &&Arc<Allocation>| {
-            let previous = alloc.previous.and_then(|id| state.allocs.get(&id));
+            let previous = alloc.previous.get().and_then(|id| state.allocs.get(&id));
             let for_this = alloc.create_index >= deployment.create_index;
-            for_this && alloc.health.is_none() && previous.is_some_and(|it| it.desired_description == UPDATED)
+            for_this
+                && alloc.health.is_none()
+                && previous.is_some_and(|it| *it.desired_description == *UPDATED)
         };
         let updating = of_group().filter(|it| !it.canary).filter(replaces).count() as i64;
         let policy = job

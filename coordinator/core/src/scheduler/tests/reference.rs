@@ -174,7 +174,7 @@ impl<'a> Reference<'a> {
         let mut scores = vec![("binpack", self.packing(group, node, &gone))];
         scores.extend(wishes.map(|score| ("devices", score)));
         let same = |alloc: &&Allocation| {
-            alloc.node == node.id && alloc.job == self.job.key() && alloc.group == group.name()
+            alloc.node == node.id && alloc.job == self.job.key() && *alloc.group == *group.name()
         };
         let colliding = self.proposed().filter(same).count();
         if colliding > 0 {
@@ -279,7 +279,7 @@ impl<'a> Reference<'a> {
     }
 
     fn is_in(&self, alloc: &Allocation, scope: Option<&str>) -> bool {
-        alloc.job == self.job.key() && scope.is_none_or(|group| alloc.group == group)
+        alloc.job == self.job.key() && scope.is_none_or(|group| *alloc.group == *group)
     }
 
     fn value_of(&self, alloc: &Allocation, attribute: &str) -> Option<String> {
