@@ -13,7 +13,7 @@ use holdfast_shared::model::{
 };
 use holdfast_shared::time::Timestamp;
 
-use crate::common::Common;
+use crate::common::{Common, Names};
 use crate::options::Options;
 use crate::scheduler::fleet::Fleet;
 use crate::shapes::Shapes;
@@ -66,6 +66,8 @@ pub(crate) struct Ledger {
     pub(crate) shapes: Shapes,
     /// What its evaluations say of groups.
     outcomes: Outcomes,
+    /// What groups are called.
+    groups: Names,
     /// Where new ids come from.
     pub(crate) ids: IdGenerator,
     /// The time of this turn.
@@ -88,6 +90,7 @@ impl Ledger {
             fleet: Fleet::of(&state),
             shapes,
             outcomes,
+            groups: Names::default(),
             state,
             ids: IdGenerator::from_seed(seed),
             now: Timestamp::ZERO,
@@ -243,6 +246,7 @@ impl Ledger {
         if deployment.create_index == 0 {
             deployment.create_index = deployment.modify_index;
             deployment.create_time = self.now;
+            deployment.groups.share_names(|name| self.groups.share(name));
         }
         self.record(Delta::Deployment(Arc::new(deployment)));
     }

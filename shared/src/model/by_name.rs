@@ -64,6 +64,11 @@ impl<T> ByName<T> {
         self.0.iter().map(|(name, _)| &**name)
     }
 
+    /// Has others share the names: `share` answers the same name.
+    pub fn share_names(&mut self, mut share: impl FnMut(&Arc<str>) -> Arc<str>) {
+        self.0.iter_mut().for_each(|(name, _)| *name = share(name));
+    }
+
     /// The things.
     pub fn values(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|(_, thing)| thing)
