@@ -1,6 +1,7 @@
 //! Typed ids. Every id of the kind UUID is one `u128` behind a type of its own, so that a node can never be
 //! taken for an allocation; the registry at the end of this file is the whole list.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -170,7 +171,7 @@ uuid_ids! {
 }
 
 /// What an operator calls a job, within a namespace. Many tables have it in their keys: copies share the text.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct JobKey {
     /// The namespace, `default` unless the job names one.
     pub namespace: Arc<str>,
@@ -185,6 +186,26 @@ impl JobKey {
             namespace: namespace.into(),
             id: id.into(),
         }
+    }
+}
+
+impl Ord for JobKey {
+    /// Most keys that are compared share their text, and need not be read.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let order = |a: &Arc<str>, b: &Arc<str>| {
+            if Arc::ptr_eq(a, b) {
+                Ordering::Equal
+            } else {
+                a.cmp(b)
+            }
+        };
+        order(&self.namespace, &other.namespace).then_with(|| order(&self.id, &other.id))
+    }
+}
+
+impl PartialOrd for JobKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -231,5 +252,22 @@ mod tests {
         assert_ne!(first, second);
         assert_eq!(first, EvalId::generate(&mut b));
         assert_eq!(first.to_string().as_bytes()[14], b'4');
+    }
+
+    #[test]
+    fn keys_of_jobs_are_ordered_by_their_text_whether_or_not_they_share_it() {
+        let names = ["", "a", "ab", "b"];
+        let all: Vec<(&str, &str)> = names.iter().flat_map(|a| names.map(|b| (*a, b))).collect();
+        let keys: Vec<JobKey> = all.iter().map(|(a, b)| JobKey::new(*a, *b)).collect();
+        for (a, left) in all.iter().zip(&keys) {
+            for (b, right) in all.iter().zip(&keys) {
+                assert_eq!(left.cmp(right), a.cmp(b), "{a:?} {b:?}");
+                let shared = JobKey {
+                    namespace: left.namespace.clone(),
+                    ..right.clone()
+                };
+                assert_eq!(left.cmp(&shared), a.1.cmp(b.1), "{a:?} {b:?}");
+            }
+        }
     }
 }

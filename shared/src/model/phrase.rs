@@ -7,9 +7,8 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What nearly every allocation is described by at one time; each is in memory once.
-static COMMON: LazyLock<[Arc<str>; 5]> = LazyLock::new(|| {
+static COMMON: LazyLock<[Arc<str>; 4]> = LazyLock::new(|| {
     [
-        "",
         "No tasks have started",
         "Tasks are running",
         "All tasks have completed",
@@ -19,19 +18,16 @@ static COMMON: LazyLock<[Arc<str>; 5]> = LazyLock::new(|| {
 });
 
 /// A few words for people. What many records say takes up no room in each of them.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Phrase(Arc<str>);
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Phrase(Option<Arc<str>>);
 
 impl From<&str> for Phrase {
     fn from(words: &str) -> Self {
+        if words.is_empty() {
+            return Self(None);
+        }
         let common = COMMON.iter().find(|it| ***it == *words);
-        Self(common.map_or_else(|| words.into(), Arc::clone))
-    }
-}
-
-impl Default for Phrase {
-    fn default() -> Self {
-        "".into()
+        Self(Some(common.map_or_else(|| words.into(), Arc::clone)))
     }
 }
 
@@ -39,19 +35,19 @@ impl Deref for Phrase {
     type Target = str;
 
     fn deref(&self) -> &str {
-        &self.0
+        self.0.as_deref().unwrap_or_default()
     }
 }
 
 impl fmt::Display for Phrase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        (**self).fmt(f)
     }
 }
 
 impl fmt::Debug for Phrase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        (**self).fmt(f)
     }
 }
 
