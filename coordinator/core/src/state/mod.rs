@@ -172,8 +172,9 @@ impl State {
     fn apply_indexed(&mut self, delta: &Delta) {
         match delta {
             Delta::Allocation(alloc) => {
+                let old = self.allocs.insert(alloc.id, Arc::clone(alloc));
                 // It stays with its job and on its node.
-                if self.allocs.insert(alloc.id, Arc::clone(alloc)).is_none() {
+                if old.is_none() {
                     self.allocs_by_job.insert((alloc.job.clone(), alloc.id));
                     self.allocs_by_node.insert((alloc.node, alloc.id));
                 }
