@@ -4,6 +4,7 @@
 //! make of the state after them.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ const REACHES_MAX: usize = 64;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fleet {
     rows: BTreeMap<NodeId, u32>,
+    /// The node that was looked up last, with its row: who takes one asks for it again.
+    last: Cell<Option<(NodeId, u32)>>,
     free: Vec<u32>,
     nodes: Vec<Option<Arc<Node>>>,
     ids: Vec<NodeId>,
@@ -135,6 +138,7 @@ impl Fleet {
     /// A node is forgotten.
     pub(crate) fn remove_node(&mut self, id: NodeId) {
         let Some(row) = self.rows.remove(&id) else { return };
+        self.last.set(None);
         self.nodes[row as usize] = None;
         self.rooms[row as usize] = Room::default();
         self.ports[row as usize] = TakenPorts::default();
@@ -216,7 +220,12 @@ impl Fleet {
 
     /// The row of a node.
     pub(crate) fn row(&self, id: NodeId) -> Option<u32> {
-        self.rows.get(&id).copied()
+        let last = self.last.get().filter(|(last, _)| *last == id);
+        last.map(|(_, row)| row).or_else(|| {
+            let row = self.rows.get(&id).copied()?;
+            self.last.set(Some((id, row)));
+            Some(row)
+        })
     }
 
     /// Rows are below this.
@@ -234,7 +243,9 @@ impl Fleet {
 
     /// The id of a row's node.
     pub(crate) fn id(&self, row: u32) -> NodeId {
-        self.ids[row as usize]
+        let id = self.ids[row as usize];
+        self.last.set(Some((id, row)));
+        id
     }
 
     /// The node of a row.
