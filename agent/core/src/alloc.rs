@@ -229,12 +229,12 @@ impl Agent {
         let Some(record) = self.allocs.get_mut(&id) else {
             return;
         };
-        let (status, text) = client_status(record);
+        let status = client_status(record);
         if record.client == status || record.tasks.is_empty() {
             return;
         }
         record.client = status;
-        record.description = text.into();
+        record.description = status.of_tasks().into();
         if status.is_terminal() {
             self.on_terminal(id);
         }
@@ -305,18 +305,18 @@ fn has_turn(record: &AllocRecord, group: &TaskGroup, task: &Task) -> bool {
     }
 }
 
-fn client_status(record: &AllocRecord) -> (ClientStatus, &'static str) {
+fn client_status(record: &AllocRecord) -> ClientStatus {
     let mut states = record.tasks.values().map(|task| &task.state);
     if states
         .clone()
         .any(|task| task.state == TaskRunState::Dead && task.failed)
     {
-        (ClientStatus::Failed, "Failed tasks")
+        ClientStatus::Failed
     } else if states.clone().any(|task| task.state == TaskRunState::Running) {
-        (ClientStatus::Running, "Tasks are running")
+        ClientStatus::Running
     } else if states.any(|task| task.state == TaskRunState::Pending) {
-        (ClientStatus::Pending, "No tasks have started")
+        ClientStatus::Pending
     } else {
-        (ClientStatus::Complete, "All tasks have completed")
+        ClientStatus::Complete
     }
 }

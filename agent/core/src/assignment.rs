@@ -133,7 +133,8 @@ impl Agent {
         if !record.assigned.run {
             // It should end and is not known here: whatever the drivers still have of it goes.
             record.stopping = true;
-            end_unstarted(&mut record, ClientStatus::Complete, "All tasks have completed");
+            let over = ClientStatus::Complete;
+            end_unstarted(&mut record, over, over.of_tasks());
             self.allocs.insert(id, record);
             self.effect(Effect::Destroy(id));
         } else if record.tasks.is_empty() {
@@ -246,7 +247,7 @@ fn new_record(assigned: Assigned, job: Option<&Job>) -> AllocRecord {
         kill_at: holdfast_shared::time::Timestamp::ZERO,
         prepared: false,
         client: ClientStatus::Pending,
-        description: "No tasks have started".into(),
+        description: ClientStatus::Pending.of_tasks().into(),
         healthy: None,
         revision: 0,
         acknowledged: 0,

@@ -123,33 +123,34 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
         .truncate(false)
         .open(&file);
     let held = options.map_err(|source| folder(&file, source))?;
+    match wait_for_lock(&held) {
+        Ok(()) => Ok(held),
+        Err(Errno::WOULDBLOCK) => {
+            let path = path.to_owned();
+            Err(StoreError::Locked { path })
+        }
+        Err(source) => Err(folder(&file, source.into())),
+    }
+}
+
+/// Takes the lock of a file, as soon as whoever has it lets go.
+fn wait_for_lock(file: &File) -> Result<(), Errno> {
     let mut patience = LOOKS;
     loop {
-        match rustix::fs::flock(&held, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(held),
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) if patience > 0 => {
                 patience -= 1;
                 thread::sleep(LOOK);
             }
-            Err(Errno::WOULDBLOCK) => {
-                return Err(StoreError::Locked {
-                    path: path.to_owned(),
-                });
-            }
-            Err(source) => return Err(folder(&file, source.into())),
+            outcome => return outcome,
         }
     }
 }
 
 /// Waits until the threads of a database that was closed have let go of its log: they may still write to it, or cut it.
 fn await_release(log: &File) {
-    for _ in 0..LOOKS {
-        match rustix::fs::flock(log, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => thread::sleep(LOOK),
-            _ => break,
-        }
-    }
-    // Fails when it was not taken.
+    // Whatever comes of it, whoever opens the database next waits for the same lock and says what is wrong.
+    let _ = wait_for_lock(log);
     let _ = rustix::fs::flock(log, FlockOperation::Unlock);
 }
 

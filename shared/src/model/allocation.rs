@@ -83,6 +83,17 @@ impl ClientStatus {
         }
     }
 
+    /// What an agent says of its tasks then, unless it knows more; nothing where only the coordinator speaks.
+    pub const fn of_tasks(self) -> &'static str {
+        match self {
+            Self::Pending => "No tasks have started",
+            Self::Running => "Tasks are running",
+            Self::Complete => "All tasks have completed",
+            Self::Failed => "Failed tasks",
+            Self::Lost | Self::Unknown => "",
+        }
+    }
+
     /// Whether it will not run again: complete, failed or lost.
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Complete | Self::Failed | Self::Lost)

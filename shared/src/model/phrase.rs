@@ -6,15 +6,12 @@ use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::allocation::ClientStatus;
+
 /// What nearly every allocation is described by at one time; each is in memory once.
 static COMMON: LazyLock<[Arc<str>; 4]> = LazyLock::new(|| {
-    [
-        "No tasks have started",
-        "Tasks are running",
-        "All tasks have completed",
-        "Failed tasks",
-    ]
-    .map(Arc::from)
+    use ClientStatus::{Complete, Failed, Pending, Running};
+    [Pending, Running, Complete, Failed].map(|status| status.of_tasks().into())
 });
 
 /// A few words for people. What many records say takes up no room in each of them.
@@ -71,8 +68,8 @@ mod tests {
     fn common_words_are_in_memory_once_and_all_are_written_as_text() {
         let address = |phrase: &Phrase| phrase.as_ptr();
         let (first, second) = (
-            Phrase::from("Tasks are running"),
-            Phrase::from("Tasks are running"),
+            Phrase::from(ClientStatus::Running.of_tasks()),
+            Phrase::from(ClientStatus::Running.of_tasks()),
         );
         assert_eq!(address(&first), address(&second));
         for words in ["", "Tasks are running", "quite another thing"] {

@@ -241,7 +241,7 @@ impl Fleet {
         }
     }
 
-    /// The id of a row's node.
+    /// The id of a row's node. Whoever asks is about to speak of it.
     pub(crate) fn id(&self, row: u32) -> NodeId {
         let id = self.ids[row as usize];
         self.last.set(Some((id, row)));
