@@ -19,6 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use holdfast_agent_core::{LocalDelta, LocalState};
+use holdfast_shared::chunks;
 use rustix::fs::{FallocateFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
@@ -421,20 +422,22 @@ impl Engine {
     }
 
     fn apply(&self, changes: &Changes<'_>) -> Result<(), sled::Error> {
-        let mut batch = sled::Batch::default();
-        match (changes.len(), changes.first_key_value()) {
+        let (mut batch, mut writes) = (sled::Batch::default(), 0);
+        for (key, value) in changes {
+            let old = self.db.get(key)?;
+            chunks::write(key, old.as_deref(), *value, |key, value| {
+                writes += 1;
+                match value {
+                    Some(value) => batch.insert(key, value),
+                    None => batch.remove(key),
+                }
+            });
+        }
+        match (writes, changes.first_key_value()) {
             // A batch of one is written in two steps, and wears the disk twice as much.
             (1, Some((key, Some(value)))) => drop(self.db.insert(key, *value)?),
             (1, Some((key, None))) => drop(self.db.remove(key)?),
-            _ => {
-                for (key, value) in changes {
-                    match value {
-                        Some(value) => batch.insert(*key, *value),
-                        None => batch.remove(*key),
-                    }
-                }
-                self.db.apply_batch(batch)?;
-            }
+            _ => self.db.apply_batch(batch)?,
         }
         self.db.flush()?;
         Ok(())

@@ -1,8 +1,10 @@
 //! Keys and values: every record is a version byte and postcard, under a key that names it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 
 use holdfast_agent_core::{LocalDelta, LocalState, record::SpecKey};
+use holdfast_shared::chunks;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -77,11 +79,22 @@ pub(super) struct Contents {
     pub(super) damaged: BTreeSet<Vec<u8>>,
 }
 
-/// Reads everything in `db`.
+/// Reads everything in `db`. Chunks that nothing leads to, and heads whose chunks are not there, stay what they are: no
+/// record that could be read.
 pub(super) fn load(db: &sled::Db) -> Result<Records, sled::Error> {
-    db.iter()
-        .map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())))
-        .collect()
+    let entries = db.iter();
+    let entries = entries.map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
+    let mut records = entries.collect::<Result<Records, _>>()?;
+    let is_head = |(key, value): &(&Vec<u8>, &Vec<u8>)| chunks::is_head(value) && !chunks::is_chunk(key);
+    let heads = records.iter().filter(is_head);
+    let heads: Vec<_> = heads.map(|(key, head)| (key.clone(), head.clone())).collect();
+    for (key, head) in heads {
+        let whole = chunks::read(&key, &head, |chunk| Ok::<_, Infallible>(records.remove(chunk)));
+        if let Ok(Some(whole)) = whole {
+            records.insert(key, whole.into_owned());
+        }
+    }
+    Ok(records)
 }
 
 impl Contents {

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
+use holdfast_shared::chunks;
 use sled::Db;
 
 use super::journal::{Commit, Place, Reader};
@@ -131,15 +132,21 @@ impl Work {
         step.insert(UNTIL, &piece.last.to_le_bytes());
         let (mut bytes, mut touched) = (0, 0);
         for (key, place) in piece.changes {
-            bytes += key.len();
-            match place {
-                Some((file, place)) => {
-                    let record = place.read(&opened[file]);
-                    bytes += place.len();
-                    step.insert(key, record.map_err(|source| unreadable(&files[file], source))?);
-                }
-                None => step.remove(key),
-            }
+            let read = |(file, place): (usize, Place)| {
+                let record = place.read(&opened[file]);
+                record.map_err(|source| unreadable(&files[file], source))
+            };
+            let (old, record) = (self.db()?.get(&key)?, place.map(read).transpose()?);
+            bytes += key.len() + record.as_ref().map_or(0, Vec::len);
+            chunks::write(
+                &key,
+                old.as_deref(),
+                record.as_deref(),
+                |key, value| match value {
+                    Some(value) => step.insert(key, value),
+                    None => step.remove(key),
+                },
+            );
             if bytes >= STEP_BYTES {
                 self.db()?.apply_batch(std::mem::take(&mut step))?;
                 touched += std::mem::take(&mut bytes);

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use holdfast_shared::chunks;
 use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
 use sled::Db;
 use tracing::error;
@@ -10,7 +11,7 @@ use tracing::error;
 use super::StoreError;
 use super::carry_over::{self, CarryOver, Changes, Work};
 use super::journal::{Backlog, Journal, Reader};
-use super::open;
+use super::open::{self, Condition, Opened};
 
 /// File beside the database that holds the index of the newest commit. It is written without waiting for the disk: it
 /// may be older than the database, and when it is newer, the database has lost something that it should not have.
@@ -43,12 +44,20 @@ pub(super) struct Files {
     behind: Vec<PathBuf>,
     bytes_behind: u64,
     carry_over: Option<CarryOver>,
-    /// Whether the database has a part of commits whose rest is lost.
-    pub(super) is_patchy: bool,
+    /// How the database was: that it has a part of commits whose rest is lost is known only with the journal.
+    pub(super) condition: Condition,
+    /// Keys of records that are lost, and are removed with the next commit.
+    pub(super) lost: Vec<String>,
 }
 
 impl Files {
-    pub(super) fn open(folder: &Path, db: Db) -> Result<Self, StoreError> {
+    /// Goes on in `folder`, whose database was opened.
+    pub(super) fn open(folder: &Path, opened: Opened) -> Result<Self, StoreError> {
+        let Opened {
+            db,
+            mut condition,
+            lost,
+        } = opened;
         let path = folder.join(LOG);
         let sync = |source| StoreError::Flush {
             path: path.clone(),
@@ -73,12 +82,13 @@ impl Files {
         let backlog = backlog.map_err(|source| failed_at(folder, source))?;
         put_aside(folder, &backlog.severed)?;
         remove_files(&backlog.done)?;
-        let is_patchy = carry_over::until(&db)? > backlog.last;
-        if is_patchy {
+        if carry_over::until(&db)? > backlog.last {
+            condition = condition.max(Condition::Repaired);
             error!(path = %folder.display(), "the database has a part of commits whose rest is lost with the journal");
         }
-        Ok(Self {
-            is_patchy,
+        let mut files = Self {
+            condition,
+            lost: Vec::new(),
             journal: Journal::new(folder, backlog.last + 1),
             folder: folder.to_owned(),
             db: Some(db),
@@ -87,7 +97,13 @@ impl Files {
             behind: backlog.files,
             bytes_behind: backlog.bytes,
             carry_over: None,
-        })
+        };
+        if !lost.is_empty() {
+            let newer = files.in_journal(&files.database()?)?;
+            let is_lost = |key: &String| !newer.contains_key(key.as_bytes());
+            files.lost = lost.into_iter().filter(is_lost).collect();
+        }
+        Ok(files)
     }
 
     /// The database, when it is at rest.
@@ -121,7 +137,10 @@ impl Files {
         let newer = self.in_journal(&db)?;
         for entry in db.iter() {
             let (key, record) = entry?;
-            if !is_ours(&key) && !newer.contains_key(&key[..]) {
+            if is_ours(&key) || newer.contains_key(&key[..]) {
+                continue;
+            }
+            if let Some(record) = chunks::read(&key, &record, |chunk| db.get(chunk))? {
                 each(&key, &record)?;
             }
         }
@@ -253,11 +272,10 @@ impl Files {
     }
 }
 
-/// Whether a key is none of the state's, but tells how far the database has come.
+/// Whether a key is none of the state's: it tells how far the database has come, or has a part of a record.
 fn is_ours(key: &[u8]) -> bool {
-    [carry_over::POSITION, carry_over::UNTIL]
-        .map(str::as_bytes)
-        .contains(&key)
+    let positions = [carry_over::POSITION, carry_over::UNTIL].map(str::as_bytes);
+    positions.contains(&key) || chunks::is_chunk(key)
 }
 
 /// Whether `file` is the one that lies at `path`. Their times are not asked for: once somebody has seen them, the next

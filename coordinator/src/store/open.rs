@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use holdfast_shared::chunks;
 use rustix::fs::{FallocateFlags, FlockOperation};
 use rustix::io::Errno;
 use sled::{Config, Db, Mode};
@@ -31,18 +32,27 @@ const LOOK: Duration = Duration::from_millis(2);
 const COLLECTIONS: usize = 128;
 
 /// How a database was when it was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
     /// Nothing was wrong with it.
     Sound,
-    /// Damaged snapshots were put aside. What a reused part of the log held may be missing: nodes that hold more are fenced.
+    /// Damaged snapshots were put aside, or some of it is older than the rest. What a reused part of the log held may be
+    /// missing: nodes that hold more are fenced.
     Repaired,
     /// It was beyond repair and put aside; this one is empty.
     Replaced,
 }
 
+/// A database that was opened and read.
+pub(super) struct Opened {
+    pub(super) db: Db,
+    pub(super) condition: Condition,
+    /// Keys of records of which only a part is there.
+    pub(super) lost: Vec<String>,
+}
+
 /// Opens the database in `path`, reads all of it once, and repairs or replaces it where that is needed.
-pub(super) fn open(path: &Path) -> Result<(Db, Condition), StoreError> {
+pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
     fs::create_dir_all(path).map_err(|source| folder(path, source))?;
     // Left behind by a crash in the middle of writing one; sled would take it for a snapshot.
     for stray in snapshots(path)?.into_iter().filter(|file| is_generating(file)) {
@@ -52,11 +62,11 @@ pub(super) fn open(path: &Path) -> Result<(Db, Condition), StoreError> {
     match attempt(path) {
         Err(Attempt::Damaged(reason)) => repair(path, &reason),
         Err(Attempt::Refused(source)) => Err(refused(path, source)),
-        Ok(db) => Ok((db, Condition::Sound)),
+        Ok(opened) => Ok(opened),
     }
 }
 
-fn repair(path: &Path, reason: &str) -> Result<(Db, Condition), StoreError> {
+fn repair(path: &Path, reason: &str) -> Result<Opened, StoreError> {
     let aside = aside(path);
     let damaged = snapshots(path)?;
     if !damaged.is_empty() {
@@ -67,7 +77,10 @@ fn repair(path: &Path, reason: &str) -> Result<(Db, Condition), StoreError> {
             fs::rename(&file, target).map_err(|source| folder(&file, source))?;
         }
         match attempt(path) {
-            Ok(db) => return Ok((db, Condition::Repaired)),
+            Ok(opened) => {
+                let condition = Condition::Repaired;
+                return Ok(Opened { condition, ..opened });
+            }
             Err(Attempt::Refused(source)) => return Err(refused(path, source)),
             Err(Attempt::Damaged(_)) => {}
         }
@@ -77,7 +90,10 @@ fn repair(path: &Path, reason: &str) -> Result<(Db, Condition), StoreError> {
     fs::create_dir_all(&aside).map_err(|source| folder(&aside, source))?;
     fs::rename(path, target).map_err(|source| folder(path, source))?;
     match attempt(path) {
-        Ok(db) => Ok((db, Condition::Replaced)),
+        Ok(opened) => {
+            let condition = Condition::Replaced;
+            Ok(Opened { condition, ..opened })
+        }
         Err(Attempt::Refused(source)) => Err(refused(path, source)),
         Err(Attempt::Damaged(_)) => Err(StoreError::Closed),
     }
@@ -212,13 +228,21 @@ impl From<sled::Error> for Attempt {
 }
 
 /// Opens and reads everything once. sled panics on some damaged files.
-fn attempt(path: &Path) -> Result<Db, Attempt> {
-    let read = || -> Result<Db, Attempt> {
+fn attempt(path: &Path) -> Result<Opened, Attempt> {
+    let read = || -> Result<_, Attempt> {
         let db = unlocked(path)?;
-        let Some(error) = db.iter().find_map(Result::err) else {
-            return Ok(db);
+        let failure = match lost(&db) {
+            Ok(lost) => {
+                let is_whole = lost.is_empty();
+                let condition = if is_whole {
+                    Condition::Sound
+                } else {
+                    Condition::Repaired
+                };
+                return Ok(Opened { db, condition, lost });
+            }
+            Err(error) => Attempt::from(error),
         };
-        let failure = Attempt::from(error);
         if let Attempt::Refused(_) = failure {
             // Its destructor may wait for ever once the disk has failed.
             std::mem::forget(db);
@@ -227,6 +251,21 @@ fn attempt(path: &Path) -> Result<Db, Attempt> {
     };
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(Attempt::Damaged("the files make no sense".into())))
+}
+
+/// Reads all of `db`; answers the keys of records whose parts are missing, or of different times: then the database is not
+/// of one time either.
+fn lost(db: &Db) -> sled::Result<Vec<String>> {
+    let mut lost = Vec::new();
+    for entry in db.iter() {
+        let (key, value) = entry?;
+        if !chunks::is_chunk(&key) && chunks::read(&key, &value, |chunk| db.get(chunk))?.is_none() {
+            let key = String::from_utf8_lossy(&key).into_owned();
+            error!(key, "a record is lost: only a part of it is there");
+            lost.push(key);
+        }
+    }
+    Ok(lost)
 }
 
 fn snapshots(path: &Path) -> Result<Vec<PathBuf>, StoreError> {

@@ -124,8 +124,7 @@ impl SledStore {
             _ => {}
         }
         fs::rename(&new, &self.path).map_err(|source| failed_at(&new, source))?;
-        let (db, _) = open::open(&self.path)?;
-        self.files = Some(Files::open(&self.path, db)?);
+        self.files = Some(Files::open(&self.path, open::open(&self.path)?)?);
         (self.has_failed, self.is_foreign) = (false, false);
         remove(&self.beside(OLD))
     }
@@ -154,6 +153,8 @@ impl SledStore {
         }
         files.look_after_carry_over()?;
         let (mut frame, mut newest) = (Frame::new(), None);
+        // In front of all others: what is stored anew is not lost.
+        files.lost.iter().for_each(|key| frame.remove(key));
         for (table, key, delta) in batch.iter() {
             let fingerprint = || format!("{FINGERPRINTS}{SEPARATOR}{key}");
             match delta {
@@ -175,6 +176,7 @@ impl SledStore {
         let failed = |path: PathBuf, source| StoreError::Flush { path, source };
         let appended = files.journal.append(frame);
         appended.map_err(|source| failed(files.journal.path(), source))?;
+        files.lost = Vec::new();
         if let Some(index) = newest {
             let marked = files.mark.write_all_at(&index.to_le_bytes(), 0);
             marked.map_err(|source| failed(files.folder.join(MARK), source))?;
@@ -256,16 +258,11 @@ impl Store for SledStore {
             }
             let folder = self.beside(NEW);
             remove(&folder)?;
-            self.files = Some(Files::open(&folder, open::open(&folder)?.0)?);
+            self.files = Some(Files::open(&folder, open::open(&folder)?)?);
             return Ok(Condition::Replaced);
         }
-        let (db, condition) = open::open(&self.path)?;
-        let files = self.files.insert(Files::open(&self.path, db)?);
-        Ok(if files.is_patchy {
-            Condition::Repaired
-        } else {
-            condition
-        })
+        let files = Files::open(&self.path, open::open(&self.path)?)?;
+        Ok(self.files.insert(files).condition)
     }
 }
 

@@ -23,8 +23,13 @@ const CHANGE_EVERY: u64 = 5;
 /// Copies of the job that changes, in the end.
 const COPIES: u64 = 3;
 
-/// A job of plain processes that differs with each version.
+/// A job of plain processes that differs with each version. What the agent stores of it is large with some of them, and
+/// cannot be compressed away.
 fn changing(version: u64, count: u64) -> String {
+    let mut dice = Dice::new(version);
+    let noise: String = (0..version % 3 * 1000)
+        .map(|_| format!("{:016x}", dice.between(0, u64::MAX)))
+        .collect();
     format!(
         r#"
 job "changing" {{
@@ -36,6 +41,7 @@ job "changing" {{
       {}
       env {{
         RELEASE = "{version}"
+        NOISE   = "{noise}"
       }}
     }}
   }}

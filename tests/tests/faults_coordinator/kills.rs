@@ -258,9 +258,11 @@ impl Operator {
             "Name": "sleep", "Driver": "raw_exec", "Config": { "command": "/bin/sleep", "args": ["7102"] },
             "KillTimeout": 1_000_000_000_u64, "Resources": { "CPU": 20, "MemoryMB": 16 },
         });
+        // Some records are so large that they are stored in parts.
+        let noise = "noise ".repeat(self.step as usize % 4 * 1000);
         json!({ "Job": {
             "ID": self.name, "Name": self.name, "Type": "service", "Datacenters": ["dc1"],
-            "Meta": { "step": self.step.to_string() },
+            "Meta": { "step": self.step.to_string(), "noise": noise },
             "TaskGroups": [{ "Name": "g", "Count": self.tasks, "Tasks": [task] }],
         }})
     }

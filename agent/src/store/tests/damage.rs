@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use holdfast_agent_core::LocalState;
+use holdfast_shared::chunks;
 use holdfast_shared::id::{AllocId, IdGenerator};
 use holdfast_shared::wire::Held;
 
 use super::super::{Opened, open::copy_dir};
-use super::{alloc, deltas, filled, open};
+use super::{alloc, deltas, filled, open, spec};
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -49,6 +50,42 @@ fn a_stray_snapshot_loses_nothing() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn a_large_record_that_is_there_in_part_is_lost_and_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let (mut store, _) = open(dir.path());
+    let specs = [2, 3, 4].map(|version| spec(version, 20_000));
+    store.commit(&specs).unwrap();
+    drop(store);
+    let db = sled::open(dir.path().join("data/state")).unwrap();
+    let heads: Vec<_> = db.scan_prefix("spec/").flatten().collect();
+    let heads: Vec<_> = heads.iter().filter(|(_, value)| chunks::is_head(value)).collect();
+    assert_eq!(heads.len(), 3);
+    let chunks: Vec<_> = db.scan_prefix("chunk/").keys().flatten().collect();
+    // One lacks a chunk, one has a wrong one, and one has lost its head.
+    db.remove(&chunks[0]).unwrap();
+    db.insert(&chunks[6], b"of another time").unwrap();
+    db.remove(&heads[2].0).unwrap();
+    drop(db);
+    let (store, loaded) = open(dir.path());
+    assert!(
+        matches!(loaded.opened, Opened::Repaired { .. }),
+        "{:?}",
+        loaded.opened
+    );
+    assert_eq!(
+        (loaded.state.held, loaded.state.specs.len()),
+        (Held::default(), 1)
+    );
+    drop(store);
+    let (mut store, _) = open(dir.path());
+    store.commit(&specs).unwrap();
+    drop(store);
+    let (_store, loaded) = open(dir.path());
+    assert_eq!((loaded.opened, loaded.state.specs.len()), (Opened::Clean, 4));
 }
 
 /// One way to damage a file.

@@ -6,6 +6,7 @@ mod disk;
 use std::fs;
 use std::path::Path;
 
+use holdfast_agent_core::record::spec_key;
 use holdfast_agent_core::{AllocRecord, LocalDelta, LocalState, TaskRecord};
 use holdfast_shared::id::{AllocId, IdGenerator};
 use holdfast_shared::model::ClientStatus;
@@ -115,6 +116,46 @@ fn what_was_committed_is_there_after_a_restart() {
     drop(store);
     let (_store, loaded) = open(dir.path());
     assert_eq!(loaded.state.allocs.len(), 19);
+}
+
+fn spec(version: u64, bytes: usize) -> LocalDelta {
+    LocalDelta::Spec(JobSpec {
+        namespace: "default".into(),
+        job: "web".into(),
+        version,
+        create_index: 7,
+        compressed: false,
+        bytes: (0..bytes).map(|at| (at as u64 * version) as u8).collect(),
+    })
+}
+
+#[test]
+fn large_records_are_there_after_a_restart_and_have_no_files_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(dir.path());
+    let mut state = LocalState::default();
+    let blobs = || fs::read_dir(dir.path().join("data/state/blobs")).unwrap().count();
+    for round in 1..=4 {
+        let sizes = [100, 5_000, 20_000, 300_000].map(|size| size / round);
+        for (version, size) in (1..).zip(sizes.iter().cycle().take(16)) {
+            let delta = spec(version, *size);
+            state.apply(delta.clone());
+            store.commit(&[delta]).unwrap();
+        }
+        // sled neither flushes nor, in some cases, removes them.
+        assert_eq!(blobs(), 0);
+        drop(store);
+        let loaded;
+        (store, loaded) = open(dir.path());
+        assert_eq!(loaded.opened, Opened::Clean);
+        assert!(loaded.state == state, "something is missing in round {round}");
+    }
+    let specs = state.specs.iter();
+    let specs = specs.map(|spec| LocalDelta::RemoveSpec(spec_key(spec)));
+    store.commit(&specs.collect::<Vec<_>>()).unwrap();
+    drop(store);
+    let db = sled::open(dir.path().join("data/state")).unwrap();
+    assert_eq!(db.len(), 0);
 }
 
 #[test]

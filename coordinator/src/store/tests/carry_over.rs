@@ -58,6 +58,71 @@ fn large(index: u64) -> Batch {
     [Delta::JobVersion(Arc::new(job)), meta].into_iter().collect()
 }
 
+fn keys(path: &Path) -> Vec<String> {
+    let db = open::open(path).unwrap().db;
+    db.iter()
+        .map(|entry| String::from_utf8_lossy(&entry.unwrap().0).into_owned())
+        .collect()
+}
+
+#[test]
+fn large_records_have_no_files_of_their_own_and_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let (mut store, _) = SledStore::open(&path).unwrap();
+    for rounds in [1..=100, 101..=200, 201..=300] {
+        rounds.for_each(|index| store.commit(&large(index)).unwrap());
+        store.files.as_mut().unwrap().carry_over_all().unwrap();
+        // sled neither flushes nor, in some cases, removes them.
+        assert_eq!(fs::read_dir(path.join("blobs")).unwrap().count(), 0);
+    }
+    let state = store.load().unwrap();
+    assert_eq!(state.versions.len(), 40);
+    drop(store);
+    assert!(keys(&path).len() > 40 * 10, "they are in chunks");
+    let (mut store, condition) = SledStore::open(&path).unwrap();
+    assert_eq!(condition, Condition::Sound);
+    assert_same(&store.load().unwrap(), &state);
+    let versions = state.versions.keys().cloned();
+    let removed = versions.map(|(job, version)| Delta::RemoveJobVersion(job, version));
+    store.commit(&removed.collect()).unwrap();
+    drop(store);
+    assert_eq!(keys(&path), ["journal", "meta/meta"]);
+}
+
+#[test]
+fn a_record_that_is_there_in_part_is_lost_and_the_database_in_doubt_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let (mut store, _) = SledStore::open(&path).unwrap();
+    (1..=40).for_each(|index| store.commit(&large(index)).unwrap());
+    let state = store.load().unwrap();
+    drop(store);
+    let db = open::open(&path).unwrap().db;
+    // Of each of two records one chunk is of another time, or is not there.
+    let chunks: Vec<_> = db.scan_prefix("chunk/").keys().flatten().collect();
+    let second = chunks.last().unwrap().clone();
+    db.insert(&chunks[0], db.get(&chunks[1]).unwrap().unwrap())
+        .unwrap();
+    db.remove(&second).unwrap();
+    drop(db);
+    let (mut store, condition) = SledStore::open(&path).unwrap();
+    assert_eq!(condition, Condition::Repaired);
+    let left = store.load().unwrap();
+    assert_eq!(left.versions.len(), 38);
+    // One of them is stored anew with what settles the doubt.
+    let (lost, _) = state.versions.iter().next().unwrap();
+    assert!(!left.versions.contains_key(lost));
+    let again = Delta::JobVersion(Arc::clone(&state.versions[lost]));
+    store.commit(&[again].into_iter().collect()).unwrap();
+    drop(store);
+    let (after, condition) = loaded(&path);
+    assert_eq!((condition, after.versions.len()), (Condition::Sound, 39));
+    assert_eq!(after.versions[lost], state.versions[lost]);
+    let second = String::from_utf8_lossy(&second[..second.len() - 2]).into_owned();
+    assert!(!keys(&path).iter().any(|key| key.starts_with(&second)));
+}
+
 #[test]
 fn what_was_carried_over_in_part_is_whole_with_its_journal_and_in_doubt_without() {
     let folder = tempfile::tempdir().unwrap();
@@ -98,7 +163,7 @@ fn what_was_carried_over_in_part_is_whole_with_its_journal_and_in_doubt_without(
 
 /// All commits of a journal, and who is to carry them over.
 fn piece(folder: &Path, journal: &Path) -> (Work, Piece) {
-    let (db, _) = open::open(folder).unwrap();
+    let db = open::open(folder).unwrap().db;
     let files = [journal.to_owned()];
     let mut commits = Commits::after(0, &files);
     let piece = Piece::next(&mut commits).unwrap();

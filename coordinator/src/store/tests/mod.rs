@@ -61,9 +61,12 @@ fn filled(folder: &Path) -> State {
 /// Copies a store as it is.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
-    let files = fs::read_dir(from).unwrap().flatten();
-    for file in files.filter(|file| file.path().is_file()) {
-        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    for file in fs::read_dir(from).unwrap().flatten() {
+        if file.path().is_dir() {
+            copy(&file.path(), &to.join(file.file_name()));
+        } else {
+            fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
     }
 }
 
