@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 
 use holdfast_shared::chunks;
@@ -55,18 +57,58 @@ pub(super) struct CarryOver {
     pub(super) files: Vec<PathBuf>,
     /// Bytes of commits in them.
     pub(super) bytes: u64,
+    claim: Arc<Claim>,
     thread: JoinHandle<Result<(), StoreError>>,
+}
+
+/// Whether the database is still the one that is carried over into. sled opens and closes it by its path, where another
+/// one may have taken its place meanwhile.
+#[derive(Default)]
+pub(super) struct Claim {
+    is_given_up: AtomicBool,
+    /// Held by whoever is about to use the path.
+    at_path: Mutex<()>,
+}
+
+impl Claim {
+    /// Keeps the path as it is for as long as the answer is held; none when it is not to be used any more.
+    fn hold(&self) -> Option<MutexGuard<'_, ()>> {
+        let held = self.at_path.lock().unwrap_or_else(PoisonError::into_inner);
+        (!self.is_given_up.load(Ordering::SeqCst)).then_some(held)
+    }
+
+    /// Has the path not be used any more, and waits until it is not. A database that has failed may use it for ever.
+    fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::SeqCst);
+        let is_used = || matches!(self.at_path.try_lock(), Err(TryLockError::WouldBlock));
+        let mut patience = open::LOOKS;
+        while patience > 0 && is_used() {
+            patience -= 1;
+            thread::sleep(open::LOOK);
+        }
+    }
 }
 
 impl CarryOver {
     /// Begins to carry over commits up to `last`.
     pub(super) fn start(work: Work, files: Vec<PathBuf>, bytes: u64) -> Result<Self, StoreError> {
-        let (paths, folder) = (files.clone(), work.folder.clone());
+        let (paths, folder, claim) = (files.clone(), work.folder.clone(), Arc::clone(&work.claim));
         let thread = thread::Builder::new()
             .name("carry-over".into())
             .spawn(move || work.run(&paths))
             .map_err(|source| StoreError::Folder { path: folder, source })?;
-        Ok(Self { files, bytes, thread })
+        Ok(Self {
+            files,
+            bytes,
+            claim,
+            thread,
+        })
+    }
+
+    /// Lets go of it: another database is to take the place of the one that is carried over into. What is under way ends by
+    /// itself, or never.
+    pub(super) fn give_up(self) {
+        self.claim.give_up();
     }
 
     /// Whether it has ended.
@@ -92,17 +134,15 @@ pub(super) struct Work {
     pub(super) folder: PathBuf,
     /// Number of the last commit to carry over.
     pub(super) last: u64,
+    pub(super) claim: Arc<Claim>,
 }
 
 impl Work {
     fn run(mut self, files: &[PathBuf]) -> Result<(), StoreError> {
-        let outcome = self.carry_over(files).and_then(|()| self.make_durable());
-        if outcome.is_err() {
-            // Its destructor may wait for ever once it has failed.
-            std::mem::forget(self.db);
-        } else {
-            self.close();
-        }
+        let done = self.carry_over(files).and_then(|()| self.make_durable());
+        let outcome = done.and_then(|()| self.close());
+        // After a failure its destructor may wait for ever.
+        std::mem::forget(self.db);
         outcome
     }
 
@@ -153,7 +193,7 @@ impl Work {
             }
             if touched >= TOUCHED_BYTES {
                 touched = 0;
-                self.close();
+                self.close()?;
                 self.open()?;
             }
         }
@@ -165,23 +205,31 @@ impl Work {
 
     /// Opens the database, unless it is open, or somebody has put something else in its place.
     fn open(&mut self) -> Result<(), StoreError> {
-        let path = self.folder.join(files::LOG);
-        if !files::is_at(&self.log, &path) {
-            return Err(StoreError::Gone { path });
-        }
+        let claim = Arc::clone(&self.claim);
+        let _held = self.hold(&claim)?;
         if self.db.is_none() {
             self.db = Some(open::reopen(&self.folder)?);
         }
         Ok(())
     }
 
+    /// An error when something else lies in the database's place, or is about to.
+    fn hold<'c>(&self, claim: &'c Claim) -> Result<MutexGuard<'c, ()>, StoreError> {
+        let path = self.folder.join(files::LOG);
+        let held = claim.hold().filter(|_| files::is_at(&self.log, &path));
+        held.ok_or(StoreError::Gone { path })
+    }
+
     /// What it needed goes back to the system before a thread of the database, which may start with the next opening, takes
     /// it for a little of its own and keeps all of it.
-    fn close(&mut self) {
+    fn close(&mut self) -> Result<(), StoreError> {
+        let claim = Arc::clone(&self.claim);
+        let _held = self.hold(&claim)?;
         if let Some(db) = self.db.take() {
             open::close(db, &self.log);
             memory::give_back();
         }
+        Ok(())
     }
 
     fn make_durable(&self) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use holdfast_shared::chunks;
 use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
@@ -235,6 +236,7 @@ impl Files {
             db: self.db.take(),
             folder: self.folder.clone(),
             last,
+            claim: Arc::default(),
         };
         let (files, bytes) = (
             std::mem::take(&mut self.behind),
@@ -242,6 +244,15 @@ impl Files {
         );
         self.carry_over = Some(CarryOver::start(work, files, bytes)?);
         Ok(())
+    }
+
+    /// Lets go of everything, so that another database can take the place of this one. It is not closed: see
+    /// [`CarryOver::give_up`].
+    pub(super) fn give_up(self) {
+        std::mem::forget(self.db);
+        if let Some(under_way) = self.carry_over {
+            under_way.give_up();
+        }
     }
 
     /// Learns of the end of what was under way, if it has ended.

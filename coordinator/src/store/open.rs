@@ -25,8 +25,8 @@ const CACHE_BYTES: u64 = 2 * 1024 * 1024;
 pub(super) const SEGMENT: u64 = 512 * 1024;
 
 /// How often, and after which pause, it is tried again to open a database that somebody holds.
-const LOOKS: u32 = 1000;
-const LOOK: Duration = Duration::from_millis(2);
+pub(super) const LOOKS: u32 = 1000;
+pub(super) const LOOK: Duration = Duration::from_millis(2);
 
 /// Each frees up to 512 things that nobody has any more.
 const COLLECTIONS: usize = 128;

@@ -96,8 +96,7 @@ impl SledStore {
     /// a write that failed before it was logged, with a lock in its hands that every database of the process needs.
     fn give_up(&mut self) {
         if let Some(files) = self.files.take() {
-            // Whatever is under way ends by itself, or never.
-            std::mem::forget(files.db);
+            files.give_up();
             self.fingerprints = Fingerprints::default();
             self.has_failed = true;
             self.given_up += 1;

@@ -172,6 +172,7 @@ fn piece(folder: &Path, journal: &Path) -> (Work, Piece) {
         db: Some(db),
         folder: folder.to_owned(),
         last: commits.position,
+        claim: Arc::default(),
     };
     (work, piece)
 }
