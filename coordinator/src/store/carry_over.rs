@@ -77,15 +77,14 @@ impl Claim {
         (!self.is_given_up.load(Ordering::SeqCst)).then_some(held)
     }
 
-    /// Has the path not be used any more, and waits until it is not. A database that has failed may use it for ever.
+    /// Has the path not be used any more, and waits until it is not; for a time, as a database that has failed may use it
+    /// for ever.
     fn give_up(&self) {
         self.is_given_up.store(true, Ordering::SeqCst);
-        let is_used = || matches!(self.at_path.try_lock(), Err(TryLockError::WouldBlock));
-        let mut patience = open::LOOKS;
-        while patience > 0 && is_used() {
-            patience -= 1;
-            thread::sleep(open::LOOK);
-        }
+        open::patiently(
+            || matches!(self.at_path.try_lock(), Err(TryLockError::WouldBlock)),
+            |is_used| *is_used,
+        );
     }
 }
 
@@ -134,6 +133,7 @@ pub(super) struct Work {
     pub(super) folder: PathBuf,
     /// Number of the last commit to carry over.
     pub(super) last: u64,
+    /// Whether its folder is to be used.
     pub(super) claim: Arc<Claim>,
 }
 

@@ -24,9 +24,9 @@ const CACHE_BYTES: u64 = 2 * 1024 * 1024;
 /// Bytes of a segment of sled's log.
 pub(super) const SEGMENT: u64 = 512 * 1024;
 
-/// How often, and after which pause, it is tried again to open a database that somebody holds.
-pub(super) const LOOKS: u32 = 1000;
-pub(super) const LOOK: Duration = Duration::from_millis(2);
+/// How often, and after which pause, it is tried again to have what somebody holds.
+const LOOKS: u32 = 1000;
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Each frees up to 512 things that nobody has any more.
 const COLLECTIONS: usize = 128;
@@ -151,16 +151,20 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
 
 /// Takes the lock of a file, as soon as whoever has it lets go.
 fn wait_for_lock(file: &File) -> Result<(), Errno> {
-    let mut patience = LOOKS;
-    loop {
-        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) if patience > 0 => {
-                patience -= 1;
-                thread::sleep(LOOK);
-            }
-            outcome => return outcome,
+    let lock = || rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
+    patiently(lock, |outcome| *outcome == Err(Errno::WOULDBLOCK))
+}
+
+/// Tries something again and again, for a time, as long as its outcome says that somebody is in the way.
+pub(super) fn patiently<T>(mut attempt: impl FnMut() -> T, is_held: impl Fn(&T) -> bool) -> T {
+    for _ in 0..LOOKS {
+        let outcome = attempt();
+        if !is_held(&outcome) {
+            return outcome;
         }
+        thread::sleep(LOOK);
     }
+    attempt()
 }
 
 /// Waits until the threads of a database that was closed have let go of its log: they may still write to it, or cut it.
@@ -173,16 +177,8 @@ fn await_release(log: &File) {
 /// Opens the database in `path` as soon as nobody holds it: threads of its own do so a little longer than whoever closed
 /// it.
 fn unlocked(path: &Path) -> sled::Result<Db> {
-    let mut patience = LOOKS;
-    loop {
-        match config(path).open() {
-            Err(source) if is_locked(&source) && patience > 0 => {
-                patience -= 1;
-                thread::sleep(LOOK);
-            }
-            outcome => return outcome,
-        }
-    }
+    let open = || config(path).open();
+    patiently(open, |outcome| outcome.as_ref().err().is_some_and(is_locked))
 }
 
 /// Has the disk keep room for the whole of the log's last segment: sled fills it up when it opens, and a start must not
