@@ -45,7 +45,7 @@ pub(super) struct Files {
     behind: Vec<PathBuf>,
     bytes_behind: u64,
     carry_over: Option<CarryOver>,
-    /// How the database was: that it has a part of commits whose rest is lost is known only with the journal.
+    /// How the database was, which also depends on what it has in part.
     pub(super) condition: Condition,
     /// Keys of records that are lost, and are removed with the next commit.
     pub(super) lost: Vec<String>,
@@ -100,9 +100,11 @@ impl Files {
             carry_over: None,
         };
         if !lost.is_empty() {
+            files.condition = condition.max(Condition::Repaired);
             let newer = files.in_journal(&files.database()?)?;
             let is_lost = |key: &String| !newer.contains_key(key.as_bytes());
             files.lost = lost.into_iter().filter(is_lost).collect();
+            error!(path = %folder.display(), lost = ?files.lost, "the database has records of different times");
         }
         Ok(files)
     }

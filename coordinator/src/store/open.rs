@@ -46,6 +46,7 @@ pub enum Condition {
 /// A database that was opened and read.
 pub(super) struct Opened {
     pub(super) db: Db,
+    /// As far as sled knows.
     pub(super) condition: Condition,
     /// Keys of records of which only a part is there.
     pub(super) lost: Vec<String>,
@@ -229,12 +230,7 @@ fn attempt(path: &Path) -> Result<Opened, Attempt> {
         let db = unlocked(path)?;
         let failure = match lost(&db) {
             Ok(lost) => {
-                let is_whole = lost.is_empty();
-                let condition = if is_whole {
-                    Condition::Sound
-                } else {
-                    Condition::Repaired
-                };
+                let condition = Condition::Sound;
                 return Ok(Opened { db, condition, lost });
             }
             Err(error) => Attempt::from(error),
@@ -256,9 +252,7 @@ fn lost(db: &Db) -> sled::Result<Vec<String>> {
     for entry in db.iter() {
         let (key, value) = entry?;
         if !chunks::is_chunk(&key) && chunks::read(&key, &value, |chunk| db.get(chunk))?.is_none() {
-            let key = String::from_utf8_lossy(&key).into_owned();
-            error!(key, "a record is lost: only a part of it is there");
-            lost.push(key);
+            lost.push(String::from_utf8_lossy(&key).into_owned());
         }
     }
     Ok(lost)

@@ -124,6 +124,32 @@ fn a_record_that_is_there_in_part_is_lost_and_the_database_in_doubt_once() {
 }
 
 #[test]
+fn a_record_that_is_there_in_part_and_newer_in_the_journal_is_not_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let (mut store, _) = SledStore::open(&path).unwrap();
+    store.commit(&large(1)).unwrap();
+    store.files.as_mut().unwrap().carry_over_all().unwrap();
+    store.commit(&large(41)).unwrap();
+    let state = store.load().unwrap();
+    // Killed before that was carried over.
+    let killed = folder.path().join("killed");
+    copy(&path, &killed);
+    let db = open::open(&killed).unwrap().db;
+    let chunk = db.scan_prefix("chunk/").keys().next().unwrap().unwrap();
+    db.remove(chunk).unwrap();
+    drop(db);
+    let (mut store, condition) = SledStore::open(&killed).unwrap();
+    assert_eq!(condition, Condition::Repaired);
+    assert_same(&store.load().unwrap(), &state);
+    let meta = Delta::Meta { index: 42, epoch: 1 };
+    store.commit(&[meta].into_iter().collect()).unwrap();
+    drop(store);
+    let (after, condition) = loaded(&killed);
+    assert_eq!((condition, after.versions), (Condition::Sound, state.versions));
+}
+
+#[test]
 fn what_was_carried_over_in_part_is_whole_with_its_journal_and_in_doubt_without() {
     let folder = tempfile::tempdir().unwrap();
     let [running, started, killed] = ["state", "started", "killed"].map(|name| folder.path().join(name));
